@@ -1,0 +1,37 @@
+//! The nouns and the pure rules. No I/O, no async, no SQL, no HTTP: everything here can be
+//! read, and tested, without knowing how it is stored or sent.
+
+mod application;
+mod attempt;
+mod delivery;
+mod endpoint;
+mod error;
+mod event_type;
+mod id;
+mod key;
+mod ledger;
+mod message;
+mod pause;
+mod retry;
+mod secret;
+mod time;
+
+pub use application::*;
+pub use attempt::*;
+pub use delivery::*;
+pub use endpoint::*;
+pub use error::*;
+pub use event_type::*;
+pub use id::*;
+pub use key::*;
+pub use ledger::*;
+pub use message::*;
+pub use pause::*;
+pub use retry::*;
+pub use secret::*;
+pub use time::*;
+
+use std::collections::BTreeMap;
+
+/// Free key/value pairs that the company keeps with an object.
+pub type Metadata = BTreeMap<String, String>;

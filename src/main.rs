@@ -1,0 +1,3 @@
+//! The `hookwright` binary.
+
+fn main() {}

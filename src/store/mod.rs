@@ -1,0 +1,329 @@
+//! The store: what must survive. Its methods are transitions, each one transaction, and
+//! `now` is always a parameter. Nothing outside this folder knows SQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    ApiKey, Application, ApplicationId, Attempt, AttemptId, DeliveryId, DeliveryState, Endpoint,
+    EndpointId, EndpointState, EventType, KeyId, LedgerLine, Message, MessageId, Next, NodeId,
+    PausePolicy, Reference, Result, Timestamp, Trigger,
+};
+
+pub mod sqlite;
+mod vault;
+
+
+/// A claim on a delivery: until then, nobody but this node attempts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub node: NodeId,
+    pub until: Timestamp,
+}
+
+/// Says whether an endpoint's lane can hold another delivery in memory. Asked while a message
+/// is accepted: where there is room its delivery is claimed in the same transaction, where
+/// there is none it stays in the store for a later claim.
+pub trait Room: Send + Sync {
+    fn has_room(&self, endpoint: EndpointId) -> bool;
+}
+
+/// A claimed delivery, with everything an attempt needs but its endpoint.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub message: Arc<Message>,
+    pub endpoint: EndpointId,
+    /// The attempts made so far, in all rounds.
+    pub attempts: u32,
+    /// The failures of the present round: where in the schedule it stands.
+    pub failed_in_round: u32,
+    pub trigger: Trigger,
+    pub lease: Lease,
+}
+
+impl Job {
+    pub fn delivery(&self) -> DeliveryId {
+        DeliveryId { message: self.message.id, endpoint: self.endpoint }
+    }
+}
+
+/// A message to accept.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    pub environment: Arc<str>,
+    pub application: Reference,
+    /// Where the caller's key covers a single application: it must be this one.
+    pub only_application: Option<ApplicationId>,
+    pub id: MessageId,
+    pub event_type: String,
+    pub event_id: Option<String>,
+    pub payload: Arc<str>,
+    pub channels: Vec<String>,
+    pub tags: Vec<String>,
+}
+
+/// What became of an accepted message. It is on disk.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    pub message: Arc<Message>,
+    /// The deliveries that were claimed for this node, with their endpoints.
+    pub claimed: Vec<(Job, Arc<Endpoint>)>,
+    /// The endpoints whose delivery waits in the store, because their lane was full or
+    /// because they are paused.
+    pub unclaimed: Vec<EndpointId>,
+}
+
+/// Deliveries claimed from the store for one endpoint.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// `None` where the endpoint is gone.
+    pub endpoint: Option<Arc<Endpoint>>,
+    pub jobs: Vec<Job>,
+    /// When the next delivery that wasn't claimed is due, which may be in the past. `None`
+    /// where nothing is pending or the endpoint doesn't deliver at present.
+    pub next_due: Option<Timestamp>,
+}
+
+/// The result of an attempt, to be recorded.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    pub attempt: Attempt,
+    pub next: Next,
+    /// The failures of this round, this attempt included.
+    pub failed_in_round: u32,
+    /// The contract's rule for the endpoint's health.
+    pub pause: PausePolicy,
+    /// When the attempt ended.
+    pub ended_at: Timestamp,
+}
+
+/// Where reading a list starts, and how much of it to read.
+#[derive(Clone, Debug)]
+pub struct Page<K> {
+    /// Read on from behind this one.
+    pub after: Option<K>,
+    /// Newest first, or oldest first.
+    pub descending: bool,
+    pub limit: u32,
+}
+
+/// Which messages of an application to list.
+#[derive(Clone, Debug, Default)]
+pub struct MessageFilter {
+    /// Empty for all.
+    pub event_types: Vec<String>,
+    pub channel: Option<String>,
+    pub tag: Option<String>,
+    pub before: Option<Timestamp>,
+    pub after: Option<Timestamp>,
+}
+
+/// Which attempts to list.
+#[derive(Clone, Debug, Default)]
+pub struct AttemptFilter {
+    pub endpoint: Option<EndpointId>,
+    pub message: Option<MessageId>,
+    /// Whether it succeeded.
+    pub succeeded: Option<bool>,
+    /// The hundreds of the status: 2 for 200 to 299. 0 for attempts without an answer.
+    pub status_class: Option<u16>,
+    pub event_types: Vec<String>,
+    pub channel: Option<String>,
+    pub before: Option<Timestamp>,
+    pub after: Option<Timestamp>,
+}
+
+/// An attempt as a list shows it, with its message and where its delivery stands now.
+#[derive(Clone, Debug)]
+pub struct AttemptRow {
+    pub attempt: Attempt,
+    pub message: Arc<Message>,
+}
+
+/// A delivery as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryRow {
+    pub id: DeliveryId,
+    pub state: DeliveryState,
+    pub attempts: u32,
+    /// When the next attempt is due, while it is pending.
+    pub next_at: Option<Timestamp>,
+}
+
+/// What changes an endpoint: everything that the customer may set, as it shall be.
+#[derive(Clone, Debug)]
+pub struct EndpointChange {
+    pub endpoint: Endpoint,
+    /// The revision the change was made from; another one in the store is a conflict.
+    pub from_revision: u64,
+}
+
+/// The store. Every method is one transaction; what it returns is on disk.
+///
+/// # Errors
+/// `not_found` for what doesn't exist or belongs to another tenant, `conflict` for a uid,
+/// name or event id that is taken, `unavailable` where the store can't take it now.
+#[async_trait]
+pub trait Store: Send + Sync {
+    // Keys.
+    async fn create_key(&self, key: ApiKey) -> Result<()>;
+    async fn list_keys(&self) -> Result<Vec<ApiKey>>;
+    /// Revokes a key for good. Revoking it twice is no error.
+    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<ApiKey>;
+    /// The key with this SHA-256, unless it is revoked.
+    async fn find_key(&self, hash: [u8; 32]) -> Result<Option<ApiKey>>;
+
+    // Applications.
+    async fn create_application(&self, application: Application) -> Result<Arc<Application>>;
+    async fn get_application(
+        &self,
+        environment: &Arc<str>,
+        reference: &Reference,
+    ) -> Result<Arc<Application>>;
+    async fn list_applications(
+        &self,
+        environment: &Arc<str>,
+        page: Page<ApplicationId>,
+    ) -> Result<Vec<Arc<Application>>>;
+    /// Replaces name, uid and metadata.
+    async fn update_application(&self, application: Application) -> Result<Arc<Application>>;
+    /// Deletes it with its endpoints; what was pending is discarded. Returns the endpoints.
+    async fn delete_application(
+        &self,
+        id: ApplicationId,
+        now: Timestamp,
+    ) -> Result<Vec<EndpointId>>;
+
+    // Event types beside the contract's own.
+    async fn list_event_types(&self, environment: &Arc<str>) -> Result<Vec<EventType>>;
+    async fn get_event_type(&self, environment: &Arc<str>, name: &str)
+    -> Result<Option<EventType>>;
+    /// Creates it, or replaces it where `replace` is set; else an existing one is a conflict.
+    async fn put_event_type(
+        &self,
+        environment: &Arc<str>,
+        event_type: EventType,
+        replace: bool,
+    ) -> Result<()>;
+    async fn delete_event_type(&self, environment: &Arc<str>, name: &str) -> Result<()>;
+
+    // Endpoints.
+    /// `unique_name`: whether the contract wants names unique within the application;
+    /// `limit`: how many endpoints an application may have.
+    async fn create_endpoint(
+        &self,
+        endpoint: Endpoint,
+        unique_name: bool,
+        limit: u32,
+    ) -> Result<Arc<Endpoint>>;
+    async fn get_endpoint(
+        &self,
+        application: ApplicationId,
+        reference: &Reference,
+    ) -> Result<Arc<Endpoint>>;
+    async fn list_endpoints(
+        &self,
+        application: ApplicationId,
+        page: Page<EndpointId>,
+    ) -> Result<Vec<Arc<Endpoint>>>;
+    /// Replaces what a customer may set. Enabling a paused endpoint clears its health.
+    async fn update_endpoint(
+        &self,
+        change: EndpointChange,
+        unique_name: bool,
+    ) -> Result<Arc<Endpoint>>;
+    /// Deletes it; what was pending is discarded.
+    async fn delete_endpoint(
+        &self,
+        application: ApplicationId,
+        id: EndpointId,
+        now: Timestamp,
+    ) -> Result<()>;
+
+    // Messages and deliveries.
+    /// Stores a message and one delivery for each endpoint that takes it, and claims the
+    /// deliveries for which there is room. A second message with the same event id is a
+    /// conflict.
+    async fn accept(
+        &self,
+        message: NewMessage,
+        lease: Lease,
+        room: Arc<dyn Room>,
+        now: Timestamp,
+    ) -> Result<Accepted>;
+    async fn get_message(
+        &self,
+        application: ApplicationId,
+        reference: &Reference,
+    ) -> Result<Arc<Message>>;
+    async fn list_messages(
+        &self,
+        application: ApplicationId,
+        filter: MessageFilter,
+        page: Page<MessageId>,
+    ) -> Result<Vec<Arc<Message>>>;
+    /// The deliveries of a message, with their endpoints (also deleted ones).
+    async fn list_deliveries(
+        &self,
+        application: ApplicationId,
+        message: MessageId,
+    ) -> Result<Vec<(DeliveryRow, Arc<Endpoint>)>>;
+    /// Claims what is due for one endpoint, oldest first: up to `limit` deliveries.
+    async fn claim(
+        &self,
+        endpoint: EndpointId,
+        limit: u32,
+        lease: Lease,
+        now: Timestamp,
+    ) -> Result<Claimed>;
+    /// Gives claims back, untouched: they are due as they were.
+    async fn release(&self, deliveries: Vec<DeliveryId>, node: NodeId) -> Result<()>;
+    /// Records attempts, moves their deliveries on and applies the pause rule. The outcome of
+    /// a delivery that isn't pending any more (a repeated attempt, a discarded delivery) is
+    /// recorded as an attempt and changes nothing else. Returns the endpoints whose state
+    /// changed.
+    async fn record(&self, attempts: Vec<Recorded>) -> Result<Vec<Arc<Endpoint>>>;
+    /// Starts a new round of attempts at a delivery, or a first one where the message was
+    /// never meant for this endpoint, and claims it.
+    async fn resend(
+        &self,
+        application: ApplicationId,
+        message: MessageId,
+        endpoint: EndpointId,
+        lease: Lease,
+        now: Timestamp,
+    ) -> Result<(Job, Arc<Endpoint>)>;
+    /// The endpoints with pending deliveries, and when the first of each is due.
+    async fn backlog(&self) -> Result<Vec<(EndpointId, Timestamp)>>;
+    /// Forgets the claims of earlier processes on this store, which only one process uses.
+    async fn recover(&self) -> Result<()>;
+
+    // Attempts.
+    async fn list_attempts(
+        &self,
+        application: ApplicationId,
+        filter: AttemptFilter,
+        page: Page<AttemptId>,
+    ) -> Result<Vec<AttemptRow>>;
+    async fn get_attempt(
+        &self,
+        application: ApplicationId,
+        message: MessageId,
+        id: AttemptId,
+    ) -> Result<AttemptRow>;
+
+    /// What became of everything accepted, by application (also deleted ones).
+    async fn ledger(&self) -> Result<Vec<LedgerLine>>;
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<()>;
+}
+
+/// The state that an endpoint gets when its receiver said that it is gone.
+pub(crate) fn gone_state(now: Timestamp) -> EndpointState {
+    EndpointState::Disabled { at: now, reason: "the receiver answered 410 Gone".to_owned() }
+}
+
+/// How long a claim is good for beyond the attempt's own time: the time it may spend queued.
+pub const LEASE_QUEUE_TIME: Duration = Duration::from_secs(120);
