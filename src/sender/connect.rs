@@ -1,0 +1,176 @@
+//! From a destination to an open connection: resolve, judge, dial, TLS.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
+use url::Host;
+
+use super::connection::{Http1, SharedConnection};
+use super::origin::Origin;
+use super::pool::Pooled;
+use super::progress::Progress;
+use super::resolve::Resolver;
+use super::stream::Stream;
+use super::tls;
+use crate::clock::Clock;
+use crate::domain::{Failure, FailureKind, Phase};
+
+/// The most addresses of one name that are judged and tried.
+pub const MAX_ADDRESSES: usize = 16;
+
+/// Opens connections.
+pub(super) struct Connector {
+    pub(super) clock: Clock,
+    pub(super) resolver: Resolver,
+    pub(super) tls: TlsConnector,
+    pub(super) source_address: Option<IpAddr>,
+    pub(super) connect_timeout: Duration,
+    pub(super) http1: http1::Builder,
+    pub(super) http2: http2::Builder<TokioExecutor>,
+}
+
+impl Connector {
+    /// A new connection to `origin`, whose guard has passed the address it leads to.
+    pub(super) async fn connect(
+        &self,
+        origin: Arc<Origin>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Pooled, Failure> {
+        let addresses = self.allowed_addresses(&origin, progress).await?;
+        progress.enter(Phase::Connect);
+        let tcp = self.dial(&origin, &addresses).await?;
+        if !origin.https {
+            return self.open_http1(origin, Stream::plain(tcp)).await;
+        }
+        progress.enter(Phase::Tls);
+        let name = server_name(&origin)?;
+        let tls = self.tls.connect(name, tcp).await;
+        let tls = tls.map_err(|error| tls::handshake_failure(origin.bare_host(), &error))?;
+        if tls.get_ref().1.alpn_protocol() != Some(tls::ALPN_H2) {
+            return self.open_http1(origin, Stream::tls(tls)).await;
+        }
+        let opened = SharedConnection::open(&self.http2, origin, Stream::tls(tls)).await;
+        opened.map(Pooled::Shared).map_err(|error| handshake_failure(&error))
+    }
+
+    async fn open_http1(&self, origin: Arc<Origin>, stream: Stream) -> Result<Pooled, Failure> {
+        let opened = Http1::open(&self.http1, origin, stream).await;
+        opened.map(Pooled::Http1).map_err(|error| handshake_failure(&error))
+    }
+
+    /// The addresses of the origin that its guard lets through.
+    async fn allowed_addresses(
+        &self,
+        origin: &Origin,
+        progress: &mut Progress<'_>,
+    ) -> Result<Vec<IpAddr>, Failure> {
+        let found = match origin.parsed_host()? {
+            Host::Ipv4(v4) => vec![IpAddr::V4(v4)],
+            Host::Ipv6(v6) => vec![IpAddr::V6(v6)],
+            Host::Domain(_) => {
+                progress.enter(Phase::Resolve);
+                self.resolve(&origin.host).await?
+            }
+        };
+        let mut allowed = Vec::new();
+        let mut blocked = Vec::new();
+        for address in found.into_iter().take(MAX_ADDRESSES) {
+            match origin.guard.check_ip(address) {
+                Ok(()) => allowed.push(address),
+                Err(reason) => blocked.push(format!("{reason}.")),
+            }
+        }
+        if allowed.is_empty() {
+            let sentence = format!("Deliveries may not go to {}.", origin.bare_host());
+            let mut failure = Failure::new(FailureKind::Blocked, None, sentence);
+            failure.causes.append(&mut blocked);
+            return Err(failure);
+        }
+        Ok(allowed)
+    }
+
+    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Failure> {
+        let failure = |sentence| Failure::new(FailureKind::Dns, None, sentence);
+        match self.resolver.lookup(name).await {
+            Ok(found) if found.is_empty() => {
+                Err(failure(format!("The name {name} has no address.")))
+            }
+            Ok(found) => Ok(found),
+            Err(error) => {
+                Err(failure(format!("The name {name} can't be resolved.")).caused_by(&error))
+            }
+        }
+    }
+
+    /// Tries one address after the other. One that stays silent may not use up the time of
+    /// those behind it, so all but the last have a limit of their own.
+    async fn dial(&self, origin: &Origin, addresses: &[IpAddr]) -> Result<TcpStream, Failure> {
+        let mut errors = Vec::new();
+        for (index, address) in addresses.iter().enumerate() {
+            let address = SocketAddr::new(*address, origin.port);
+            let tcp = self.dial_one(address);
+            let result = if index + 1 == addresses.len() {
+                tcp.await
+            } else {
+                let limited = self.clock.timeout(self.connect_timeout, tcp).await;
+                limited.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            };
+            match result {
+                Ok(tcp) => return Ok(tcp),
+                Err(error) => errors.push((address, error)),
+            }
+        }
+        Err(connect_failure(origin, &errors))
+    }
+
+    async fn dial_one(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        if let Some(source) = self.source_address {
+            if source.is_ipv4() != address.is_ipv4() {
+                let reason = format!("deliveries leave from {source}, which can't reach it");
+                return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, reason));
+            }
+            socket.bind(SocketAddr::new(source, 0))?;
+        }
+        let tcp = socket.connect(address).await?;
+        // A request is written whole, so there is nothing to wait for.
+        tcp.set_nodelay(true)?;
+        Ok(tcp)
+    }
+}
+
+fn server_name(origin: &Origin) -> Result<ServerName<'static>, Failure> {
+    let host = origin.bare_host();
+    ServerName::try_from(host.to_owned()).map_err(|error| {
+        let sentence = format!("{host} is no name that a certificate can be issued for.");
+        Failure::new(FailureKind::Url, None, sentence).caused_by(&error)
+    })
+}
+
+fn connect_failure(origin: &Origin, errors: &[(SocketAddr, io::Error)]) -> Failure {
+    let (host, port) = (origin.bare_host(), origin.port);
+    let all_are = |kind| errors.iter().all(|(_, error)| error.kind() == kind);
+    let sentence = if all_are(io::ErrorKind::ConnectionRefused) {
+        format!("{host} refuses connections on port {port}.")
+    } else {
+        format!("No connection to {host} on port {port} could be made.")
+    };
+    let mut failure = Failure::new(FailureKind::Connect, None, sentence);
+    failure.causes.extend(errors.iter().map(|(address, error)| format!("{address}: {error}")));
+    failure
+}
+
+fn handshake_failure(error: &hyper::Error) -> Failure {
+    let sentence = "The receiver broke off before the request could be sent.";
+    Failure::new(FailureKind::Reset, Some(Phase::Send), sentence).caused_by(error)
+}
