@@ -1,0 +1,5 @@
+//! What the integration tests share. Each test file uses its own part of it.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod certificates;
+pub mod receiver;
