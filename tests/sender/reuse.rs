@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use hookwright::clock::Clock;
 use hookwright::domain::{FailureKind, Phase};
 use hookwright::sender::{Sender, SenderConfig};
 
@@ -191,6 +192,31 @@ async fn a_connection_closed_under_a_request_is_replaced_within_the_attempt() {
         assert_eq!(seen, [(0, "/1"), (0, "/2"), (1, "/2")]);
         assert_eq!(requests[1].body, requests[2].body);
     }
+}
+
+/// The farewell crosses the next request at every moment there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_receiver_that_closes_after_answers_costs_no_attempt() {
+    let count = AtomicUsize::new(0);
+    let receiver = Receiver::start(Script::by(move |_| {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        let closes = count.fetch_add(1, SeqCst) % 3 == 2;
+        Reply::raw(answer, closes.then_some(Step::Close))
+    }))
+    .await;
+    let sender = Sender::new(SenderConfig::default(), Clock::system()).unwrap();
+    let workers = (0..16).map(|_| {
+        let (sender, wire) = (sender.clone(), post(receiver.url("/")));
+        tokio::spawn(async move {
+            for _ in 0..100 {
+                answered(sender.attempt(&wire, &loopback(), TIMEOUT).await);
+            }
+        })
+    });
+    for worker in workers.collect::<Vec<_>>() {
+        worker.await.unwrap();
+    }
+    assert_eq!(receiver.requests().len(), 1_600, "each arrived once");
 }
 
 #[tokio::test]
