@@ -244,3 +244,145 @@ fn commit(batch: &mut Batch<'_>) -> Result<()> {
     batch.finish().map_err(Fault::into_error)?;
     execute(batch.connection, "COMMIT").map_err(|error| Error::unavailable(error.detail))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures_util::future::{join_all, poll_immediate};
+    use rusqlite::params;
+
+    use super::*;
+    use crate::domain::ErrorCode;
+    use crate::entropy::Entropy;
+    use crate::store::MasterKey;
+    use crate::store::sqlite::connection::{open_reader, open_writer};
+
+    /// A writer whose commits fail while the switch is on.
+    fn writer(path: &Path) -> (Writer, Arc<AtomicBool>) {
+        let entropy = Entropy::seeded(1);
+        let vault = Vault::new(MasterKey::generate(&entropy), entropy);
+        let mut connection = open_writer(path, &vault, &Default::default()).unwrap();
+        let broken = Arc::new(AtomicBool::new(false));
+        let switch = Arc::clone(&broken);
+        connection.commit_hook(Some(move || switch.load(Ordering::SeqCst))).unwrap();
+        (Writer::start(connection, Arc::new(vault)).unwrap(), broken)
+    }
+
+    fn put(batch: &mut Batch<'_>, name: &str) -> Fallible<()> {
+        let sql = "INSERT INTO settings (name, value) VALUES (?1, 1)";
+        batch.connection.execute(sql, params![name])?;
+        Ok(())
+    }
+
+    fn stored(path: &Path) -> Vec<String> {
+        let connection = open_reader(path).unwrap();
+        let sql = "SELECT name FROM settings WHERE name <> 'key_check' ORDER BY name";
+        let mut select = connection.prepare(sql).unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// Keeps the thread busy until the returned sender is dropped, so that what is written
+    /// meanwhile becomes one batch.
+    fn gate() -> (std::sync::mpsc::Sender<()>, impl FnOnce(&mut Batch<'_>) -> Fallible<()>) {
+        let (open, closed) = std::sync::mpsc::channel();
+        (open, move |_: &mut Batch<'_>| {
+            let _ = closed.recv();
+            Ok(())
+        })
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_fails_everybody_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let (writer, broken) = writer(&path);
+        broken.store(true, Ordering::SeqCst);
+        let calls = (0..20).map(|number| {
+            writer.write(Care::ChecksFirst, move |batch| put(batch, &format!("n{number}")))
+        });
+        for result in join_all(calls).await {
+            assert_eq!(result.unwrap_err().code, ErrorCode::Unavailable);
+        }
+        broken.store(false, Ordering::SeqCst);
+        writer.write(Care::ChecksFirst, |batch| put(batch, "after")).await.unwrap();
+        assert_eq!(stored(&path), ["after"]);
+    }
+
+    #[tokio::test]
+    async fn in_one_batch_a_refusal_undoes_itself_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let (writer, _) = writer(&path);
+        let (open, wait) = gate();
+        let waiting = writer.write(Care::ChecksFirst, wait);
+        let first = writer.write(Care::Savepoint, |batch| put(batch, "first"));
+        let refused = writer.write(Care::Savepoint, |batch| {
+            put(batch, "half")?;
+            Err::<(), _>(Error::conflict("no").into())
+        });
+        let broken = writer.write(Care::Savepoint, |batch| {
+            put(batch, "other half")?;
+            put(batch, "first")
+        });
+        let last = writer.write(Care::Savepoint, |batch| put(batch, "last"));
+        let opening = async { drop(open) };
+        let (_, first, refused, broken, last, ()) =
+            tokio::join!(waiting, first, refused, broken, last, opening);
+        first.unwrap();
+        last.unwrap();
+        assert_eq!(refused.unwrap_err(), Error::conflict("no"));
+        assert_eq!(broken.unwrap_err().code, ErrorCode::Internal);
+        assert_eq!(stored(&path), ["first", "last"]);
+    }
+
+    #[tokio::test]
+    async fn an_unprotected_failure_takes_its_batch_with_it_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let (writer, _) = writer(&path);
+        let (open, wait) = gate();
+        let waiting = writer.write(Care::ChecksFirst, wait);
+        let before = writer.write(Care::ChecksFirst, |batch| put(batch, "before"));
+        let broken = writer.write(Care::ChecksFirst, |batch| {
+            put(batch, "half")?;
+            put(batch, "half")
+        });
+        let after = writer.write(Care::ChecksFirst, |batch| put(batch, "after"));
+        let opening = async { drop(open) };
+        let (_, before, broken, after, ()) = tokio::join!(waiting, before, broken, after, opening);
+        assert_eq!(before.unwrap_err().code, ErrorCode::Unavailable);
+        assert_eq!(broken.unwrap_err().code, ErrorCode::Internal);
+        after.unwrap();
+        assert_eq!(stored(&path), ["after"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_queued_is_done_even_where_its_thread_drops_the_last_reference() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let writer = Arc::new(writer(&path).0);
+        let (open, wait) = gate();
+        assert!(poll_immediate(writer.write(Care::ChecksFirst, wait)).await.is_none());
+        let last_reference = Arc::clone(&writer);
+        let call = writer.write(Care::ChecksFirst, move |batch| {
+            put(batch, "done")?;
+            drop(last_reference);
+            Ok(())
+        });
+        assert!(poll_immediate(call).await.is_none());
+        drop(writer);
+        drop(open);
+        // The log goes away when the thread has closed the file.
+        let log = folder.path().join("store.db-wal");
+        for _ in 0..5_000 {
+            if !log.exists() {
+                break;
+            }
+            thread::sleep(std::time::Duration::from_millis(1));
+        }
+        assert!(!log.exists(), "the thread has not ended");
+        assert_eq!(stored(&path), ["done"]);
+    }
+}
