@@ -15,6 +15,7 @@ use crate::domain::{
 pub mod sqlite;
 mod vault;
 
+pub use vault::{MasterKey, Vault, VaultError};
 
 /// A claim on a delivery: until then, nobody but this node attempts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

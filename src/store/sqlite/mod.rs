@@ -1,1 +1,70 @@
+//! The embedded store: one SQLite file, one thread that writes, a few connections that read.
 
+mod applications;
+mod attempts;
+mod batch;
+mod cache;
+mod claim;
+mod columns;
+mod confidential;
+mod connection;
+mod endpoints;
+mod event_types;
+mod fault;
+mod keys;
+mod ledger;
+mod messages;
+mod range;
+mod readers;
+mod record;
+mod transitions;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use self::readers::Readers;
+use self::writer::Writer;
+use super::Vault;
+use crate::domain::Result;
+
+/// What an operator may want different.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// How many connections read at the same time.
+    pub readers: usize,
+    /// The page cache of the writing connection, in KiB.
+    pub cache_kib: u32,
+    /// How large the database file may grow, in bytes, its log not counted. Beyond it the
+    /// store is `unavailable` to everything that needs more room. `None` for no limit.
+    pub size_max_bytes: Option<u64>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> SqliteOptions {
+        SqliteOptions { readers: 4, cache_kib: 32 * 1024, size_max_bytes: None }
+    }
+}
+
+/// The store in one file. One process may serve from it; others may look into it, and add
+/// and revoke API keys, meanwhile.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Arc<Readers>,
+    vault: Arc<Vault>,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path`, or makes it, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// Where the file can't be used, comes from a newer version, or was made with another
+    /// master key than the vault's.
+    pub fn open(path: &Path, vault: Vault, options: SqliteOptions) -> Result<SqliteStore> {
+        let connection = connection::open_writer(path, &vault, &options)?;
+        let readers = Readers::open(path, options.readers)?;
+        let vault = Arc::new(vault);
+        let writer = Writer::start(connection, Arc::clone(&vault))?;
+        Ok(SqliteStore { writer, readers, vault })
+    }
+}

@@ -1,0 +1,164 @@
+//! What the transitions of one transaction share.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use super::cache::Caches;
+use super::fault::Fallible;
+use crate::domain::{ApplicationId, DeliveryState, EndpointId, MessageId};
+use crate::store::Vault;
+
+/// How many deliveries of deleted endpoints are discarded in one transaction, so that nobody
+/// waits long for the deletion of an endpoint with millions of them.
+const DISCARDS_PER_BATCH: u32 = 250;
+
+/// The writing connection within a transaction, and what its thread remembers.
+pub(super) struct Batch<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) vault: Arc<Vault>,
+    pub(super) caches: Caches,
+    /// Of the transitions that succeeded; written once, before the commit.
+    totals: HashMap<ApplicationId, Totals>,
+    /// Of the transition that runs.
+    running: Vec<(ApplicationId, Totals)>,
+    /// Deleted endpoints that may still have pending deliveries.
+    discards: VecDeque<EndpointId>,
+}
+
+/// A change of an application's line in the ledger.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    pub(super) accepted: i64,
+    pub(super) succeeded: i64,
+    pub(super) failed: i64,
+    pub(super) discarded: i64,
+}
+
+impl Totals {
+    /// Counts a delivery that came to (`by` 1) or left (`by` -1) a state. What is pending
+    /// isn't counted here.
+    pub(super) fn moved(&mut self, state: DeliveryState, by: i64) {
+        match state {
+            DeliveryState::Pending => {}
+            DeliveryState::Succeeded => self.succeeded += by,
+            DeliveryState::Failed => self.failed += by,
+            DeliveryState::Discarded => self.discarded += by,
+        }
+    }
+
+    fn add(&mut self, other: Totals) {
+        self.accepted += other.accepted;
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.discarded += other.discarded;
+    }
+}
+
+impl<'c> Batch<'c> {
+    pub(super) fn new(connection: &'c Connection, vault: Arc<Vault>) -> Batch<'c> {
+        Batch {
+            connection,
+            vault,
+            caches: Caches::default(),
+            totals: HashMap::new(),
+            running: Vec::new(),
+            discards: VecDeque::new(),
+        }
+    }
+
+    /// Changes the ledger, if the running transition succeeds.
+    pub(super) fn count(&mut self, application: ApplicationId, totals: Totals) {
+        self.running.push((application, totals));
+    }
+
+    /// The running transition succeeded.
+    pub(super) fn keep_totals(&mut self) {
+        for (application, totals) in self.running.drain(..) {
+            self.totals.entry(application).or_default().add(totals);
+        }
+    }
+
+    /// The running transition failed.
+    pub(super) fn drop_totals(&mut self) {
+        self.running.clear();
+    }
+
+    /// Discards the pending deliveries of a deleted endpoint, as soon as there is time.
+    pub(super) fn discard_later(&mut self, endpoint: EndpointId) {
+        self.discards.push_back(endpoint);
+    }
+
+    pub(super) fn discards_waiting(&self) -> bool {
+        !self.discards.is_empty()
+    }
+
+    /// Writes what was put off to the end of the transaction.
+    pub(super) fn finish(&mut self) -> Fallible<()> {
+        self.discard_some()?;
+        self.keep_totals();
+        let mut upsert = self.connection.prepare_cached(
+            "INSERT INTO ledger (application_id, accepted, succeeded, failed, discarded)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (application_id) DO UPDATE SET
+                accepted = accepted + ?2, succeeded = succeeded + ?3,
+                failed = failed + ?4, discarded = discarded + ?5",
+        )?;
+        for (application, totals) in self.totals.drain() {
+            let Totals { accepted, succeeded, failed, discarded } = totals;
+            upsert.execute(params![application, accepted, succeeded, failed, discarded])?;
+        }
+        Ok(())
+    }
+
+    /// The transaction came to nothing: what was read or changed in it may never have been.
+    pub(super) fn forget(&mut self) {
+        self.caches.clear();
+        self.running.clear();
+        self.totals.clear();
+    }
+
+    fn discard_some(&mut self) -> Fallible<()> {
+        let mut left = DISCARDS_PER_BATCH;
+        while left > 0
+            && let Some(&endpoint) = self.discards.front()
+        {
+            let discarded = self.discard(endpoint, left)?;
+            if discarded < left {
+                self.discards.pop_front();
+            }
+            left -= discarded;
+        }
+        Ok(())
+    }
+
+    /// Discards up to `limit` pending deliveries of an endpoint, if it is deleted indeed: its
+    /// deletion may have been rolled back. Returns how many.
+    fn discard(&mut self, endpoint: EndpointId, limit: u32) -> Fallible<u32> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT d.message_id, e.application_id
+             FROM endpoints e
+             CROSS JOIN deliveries d INDEXED BY deliveries_pending
+                ON d.endpoint_id = e.id AND d.state = 0
+             WHERE e.id = ?1 AND e.deleted_at_us IS NOT NULL
+             LIMIT ?2",
+        )?;
+        let rows = select.query_map(params![endpoint, limit], |row| {
+            Ok((row.get::<_, MessageId>(0)?, row.get::<_, ApplicationId>(1)?))
+        })?;
+        let mut pending = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        pending.sort_unstable();
+        let mut update = self.connection.prepare_cached(
+            "UPDATE deliveries
+             SET state = 3, lease_epoch = NULL, lease_node = NULL, lease_until_us = NULL
+             WHERE message_id = ?1 AND endpoint_id = ?2 AND state = 0",
+        )?;
+        for &(message, application) in &pending {
+            update.execute(params![message, endpoint])?;
+            let discarded = Totals { discarded: 1, ..Totals::default() };
+            self.totals.entry(application).or_default().add(discarded);
+        }
+        Ok(u32::try_from(pending.len()).unwrap_or(limit))
+    }
+}

@@ -1,0 +1,168 @@
+//! Recording attempts: the delivery's next state, the ledger, and the endpoint's health.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::batch::{Batch, Totals};
+use super::columns::json;
+use super::fault::{Fallible, damaged};
+use super::{attempts, endpoints};
+use crate::domain::{
+    ApplicationId, DeliveryState, Endpoint, EndpointId, EndpointState, Health, Next, Timestamp,
+};
+use crate::store::{Recorded, gone_state};
+
+/// An endpoint of this call. All of them are read before anything is written.
+struct Subject {
+    endpoint: Arc<Endpoint>,
+    health: Health,
+    health_changed: bool,
+    /// The state that it gets, and since when.
+    state: Option<(EndpointState, Timestamp)>,
+}
+
+pub(super) fn record(
+    batch: &mut Batch<'_>,
+    recorded: Vec<Recorded>,
+) -> Fallible<Vec<Arc<Endpoint>>> {
+    let mut subjects = HashMap::new();
+    for one in &recorded {
+        if let Entry::Vacant(place) = subjects.entry(one.attempt.delivery.endpoint) {
+            let subject = subject(batch, *place.key())?;
+            place.insert(subject);
+        }
+    }
+    let mut moved = write(batch, &recorded, &subjects)?;
+    moved.sort_by_key(|&place| recorded[place].ended_at);
+    for one in moved.into_iter().map(|place| &recorded[place]) {
+        if let Some(Some(subject)) = subjects.get_mut(&one.attempt.delivery.endpoint) {
+            subject.observe(one);
+        }
+    }
+    let mut changed = Vec::new();
+    for subject in subjects.into_values().flatten() {
+        if subject.health_changed {
+            store_health(batch, subject.endpoint.id, subject.health)?;
+        }
+        if let Some((state, at)) = subject.state {
+            changed.push(endpoints::set_state(batch, &subject.endpoint, state, at)?);
+        }
+    }
+    Ok(changed)
+}
+
+fn subject(batch: &mut Batch<'_>, id: EndpointId) -> Fallible<Option<Subject>> {
+    let Some(endpoint) = batch.endpoint(id)? else { return Ok(None) };
+    let health = batch.health(id)?;
+    Ok(Some(Subject { endpoint, health, health_changed: false, state: None }))
+}
+
+impl Subject {
+    fn observe(&mut self, recorded: &Recorded) {
+        let at = recorded.ended_at;
+        let state = self.state.as_ref().map_or(&self.endpoint.state, |(state, _)| state);
+        if recorded.next == Next::Gone && state.collects() {
+            self.state = Some((gone_state(at), at));
+        } else if state.delivers() {
+            let before = self.health.clone();
+            let succeeded = recorded.attempt.succeeded;
+            if let Some(reason) = self.health.observe(succeeded, at, recorded.pause) {
+                self.state = Some((EndpointState::Paused { at, reason }, at));
+            }
+            self.health_changed |= before != self.health;
+        }
+    }
+}
+
+/// Writes the attempts and moves their deliveries on. Returns the places of those whose
+/// delivery was still pending.
+fn write(
+    batch: &mut Batch<'_>,
+    recorded: &[Recorded],
+    subjects: &HashMap<EndpointId, Option<Subject>>,
+) -> Fallible<Vec<usize>> {
+    let mut order: Vec<usize> = (0..recorded.len()).collect();
+    // In the order of the tables' keys, which is five times as fast as any other.
+    order.sort_unstable_by_key(|&place| {
+        let attempt = &recorded[place].attempt;
+        (attempt.delivery.message, attempt.delivery.endpoint, attempt.id)
+    });
+    let mut totals: HashMap<ApplicationId, Totals> = HashMap::new();
+    let mut moved = Vec::with_capacity(order.len());
+    for place in order {
+        let one = &recorded[place];
+        let inserted = attempts::insert(batch.connection, &one.attempt)?;
+        // What is pending at a deleted endpoint is as good as discarded.
+        let subject = subjects.get(&one.attempt.delivery.endpoint).and_then(Option::as_ref);
+        let Some(subject) = subject.filter(|_| inserted) else { continue };
+        if move_on(batch.connection, one)? {
+            let application = totals.entry(subject.endpoint.application_id).or_default();
+            application.moved(state_after(one.next), 1);
+            moved.push(place);
+        }
+    }
+    for (application, totals) in totals {
+        batch.count(application, totals);
+    }
+    Ok(moved)
+}
+
+const fn state_after(next: Next) -> DeliveryState {
+    match next {
+        Next::Succeeded => DeliveryState::Succeeded,
+        Next::Retry { .. } => DeliveryState::Pending,
+        Next::Exhausted | Next::Gone => DeliveryState::Failed,
+    }
+}
+
+/// Moves a delivery on, if it is still pending.
+fn move_on(connection: &Connection, recorded: &Recorded) -> Fallible<bool> {
+    let next_at = match recorded.next {
+        Next::Retry { at } => Some(at),
+        Next::Succeeded | Next::Exhausted | Next::Gone => None,
+    };
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = ?3, attempts = max(attempts, ?4), failed_in_round = ?5,
+            manual = 0, next_at_us = coalesce(?6, next_at_us), lease_epoch = NULL,
+            lease_node = NULL, lease_until_us = NULL
+         WHERE message_id = ?1 AND endpoint_id = ?2 AND state = 0",
+    )?;
+    let delivery = recorded.attempt.delivery;
+    let updated = update.execute(params![
+        delivery.message,
+        delivery.endpoint,
+        state_after(recorded.next),
+        recorded.attempt.number,
+        recorded.failed_in_round,
+        next_at
+    ])?;
+    Ok(updated > 0)
+}
+
+/// What is stored of an endpoint's health: nothing where all is well.
+pub(super) fn load_health(connection: &Connection, endpoint: EndpointId) -> Fallible<Health> {
+    let mut select =
+        connection.prepare_cached("SELECT health FROM endpoint_health WHERE endpoint_id = ?1")?;
+    let text: Option<String> = select.query_row(params![endpoint], |row| row.get(0)).optional()?;
+    text.map_or(Ok(Health::default()), |text| {
+        serde_json::from_str(&text).map_err(|_| damaged("an endpoint's health"))
+    })
+}
+
+fn store_health(batch: &mut Batch<'_>, endpoint: EndpointId, health: Health) -> Fallible<()> {
+    if health == Health::default() {
+        let sql = "DELETE FROM endpoint_health WHERE endpoint_id = ?1";
+        batch.connection.prepare_cached(sql)?.execute(params![endpoint])?;
+    } else {
+        let mut upsert = batch.connection.prepare_cached(
+            "INSERT INTO endpoint_health (endpoint_id, health) VALUES (?1, ?2)
+             ON CONFLICT (endpoint_id) DO UPDATE SET health = ?2",
+        )?;
+        upsert.execute(params![endpoint, json(&health)?])?;
+    }
+    batch.keep_health(endpoint, health);
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! The transitions of [`Store`], each handed to the writing thread or to a reader.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::writer::Care::{ChecksFirst, Savepoint};
+use super::{
+    SqliteStore, applications, attempts, claim, endpoints, event_types, keys, ledger, messages,
+    record,
+};
+use crate::domain::{
+    ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Endpoint, EndpointId, EventType,
+    KeyId, LedgerLine, Message, MessageId, NodeId, Reference, Result, Timestamp,
+};
+use crate::store::{
+    Accepted, AttemptFilter, AttemptRow, Claimed, DeliveryRow, EndpointChange, Job, Lease,
+    MessageFilter, NewMessage, Page, Recorded, Room, Store,
+};
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create_key(&self, key: ApiKey) -> Result<()> {
+        self.writer.write(Savepoint, move |batch| keys::create(batch, &key)).await
+    }
+
+    async fn list_keys(&self) -> Result<Vec<ApiKey>> {
+        self.readers.read(keys::list).await
+    }
+
+    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<ApiKey> {
+        self.writer.write(Savepoint, move |batch| keys::revoke(batch, id, now)).await
+    }
+
+    async fn find_key(&self, hash: [u8; 32]) -> Result<Option<ApiKey>> {
+        self.readers.read(move |connection| keys::find(connection, hash)).await
+    }
+
+    async fn create_application(&self, application: Application) -> Result<Arc<Application>> {
+        self.writer.write(Savepoint, |batch| applications::create(batch, application)).await
+    }
+
+    async fn get_application(
+        &self,
+        environment: &Arc<str>,
+        reference: &Reference,
+    ) -> Result<Arc<Application>> {
+        let (environment, reference) = (Arc::clone(environment), reference.clone());
+        self.readers
+            .read(move |connection| applications::get(connection, &environment, &reference))
+            .await
+    }
+
+    async fn list_applications(
+        &self,
+        environment: &Arc<str>,
+        page: Page<ApplicationId>,
+    ) -> Result<Vec<Arc<Application>>> {
+        let environment = Arc::clone(environment);
+        self.readers
+            .read(move |connection| applications::list(connection, &environment, &page))
+            .await
+    }
+
+    async fn update_application(&self, application: Application) -> Result<Arc<Application>> {
+        self.writer.write(Savepoint, |batch| applications::update(batch, application)).await
+    }
+
+    async fn delete_application(
+        &self,
+        id: ApplicationId,
+        now: Timestamp,
+    ) -> Result<Vec<EndpointId>> {
+        self.writer.write(Savepoint, move |batch| applications::delete(batch, id, now)).await
+    }
+
+    async fn list_event_types(&self, environment: &Arc<str>) -> Result<Vec<EventType>> {
+        let environment = Arc::clone(environment);
+        self.readers.read(move |connection| event_types::list(connection, &environment)).await
+    }
+
+    async fn get_event_type(
+        &self,
+        environment: &Arc<str>,
+        name: &str,
+    ) -> Result<Option<EventType>> {
+        let (environment, name) = (Arc::clone(environment), name.to_owned());
+        self.readers.read(move |connection| event_types::get(connection, &environment, &name)).await
+    }
+
+    async fn put_event_type(
+        &self,
+        environment: &Arc<str>,
+        event_type: EventType,
+        replace: bool,
+    ) -> Result<()> {
+        let environment = Arc::clone(environment);
+        self.writer
+            .write(Savepoint, move |batch| {
+                event_types::put(batch, &environment, &event_type, replace)
+            })
+            .await
+    }
+
+    async fn delete_event_type(&self, environment: &Arc<str>, name: &str) -> Result<()> {
+        let (environment, name) = (Arc::clone(environment), name.to_owned());
+        self.writer
+            .write(Savepoint, move |batch| event_types::delete(batch, &environment, &name))
+            .await
+    }
+
+    async fn create_endpoint(
+        &self,
+        endpoint: Endpoint,
+        unique_name: bool,
+        limit: u32,
+    ) -> Result<Arc<Endpoint>> {
+        self.writer
+            .write(Savepoint, move |batch| endpoints::create(batch, endpoint, unique_name, limit))
+            .await
+    }
+
+    async fn get_endpoint(
+        &self,
+        application: ApplicationId,
+        reference: &Reference,
+    ) -> Result<Arc<Endpoint>> {
+        let (vault, reference) = (Arc::clone(&self.vault), reference.clone());
+        self.readers
+            .read(move |connection| endpoints::get(connection, &vault, application, &reference))
+            .await
+    }
+
+    async fn list_endpoints(
+        &self,
+        application: ApplicationId,
+        page: Page<EndpointId>,
+    ) -> Result<Vec<Arc<Endpoint>>> {
+        let vault = Arc::clone(&self.vault);
+        self.readers
+            .read(move |connection| {
+                applications::live(connection, application)?;
+                endpoints::list(connection, &vault, application, &page)
+            })
+            .await
+    }
+
+    async fn update_endpoint(
+        &self,
+        change: EndpointChange,
+        unique_name: bool,
+    ) -> Result<Arc<Endpoint>> {
+        self.writer
+            .write(Savepoint, move |batch| endpoints::update(batch, change, unique_name))
+            .await
+    }
+
+    async fn delete_endpoint(
+        &self,
+        application: ApplicationId,
+        id: EndpointId,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.writer
+            .write(Savepoint, move |batch| endpoints::delete(batch, application, id, now))
+            .await
+    }
+
+    async fn accept(
+        &self,
+        message: NewMessage,
+        lease: Lease,
+        room: Arc<dyn Room>,
+        now: Timestamp,
+    ) -> Result<Accepted> {
+        self.writer
+            .write(ChecksFirst, move |batch| messages::accept(batch, message, lease, &*room, now))
+            .await
+    }
+
+    async fn get_message(
+        &self,
+        application: ApplicationId,
+        reference: &Reference,
+    ) -> Result<Arc<Message>> {
+        let reference = reference.clone();
+        self.readers
+            .read(move |connection| messages::get(connection, application, &reference))
+            .await
+    }
+
+    async fn list_messages(
+        &self,
+        application: ApplicationId,
+        filter: MessageFilter,
+        page: Page<MessageId>,
+    ) -> Result<Vec<Arc<Message>>> {
+        self.readers
+            .read(move |connection| messages::list(connection, application, &filter, &page))
+            .await
+    }
+
+    async fn list_deliveries(
+        &self,
+        application: ApplicationId,
+        message: MessageId,
+    ) -> Result<Vec<(DeliveryRow, Arc<Endpoint>)>> {
+        let vault = Arc::clone(&self.vault);
+        self.readers
+            .read(move |connection| claim::of_message(connection, &vault, application, message))
+            .await
+    }
+
+    async fn claim(
+        &self,
+        endpoint: EndpointId,
+        limit: u32,
+        lease: Lease,
+        now: Timestamp,
+    ) -> Result<Claimed> {
+        self.writer
+            .write(ChecksFirst, move |batch| claim::claim(batch, endpoint, limit, lease, now))
+            .await
+    }
+
+    async fn release(&self, deliveries: Vec<DeliveryId>, node: NodeId) -> Result<()> {
+        self.writer.write(ChecksFirst, move |batch| claim::release(batch, deliveries, node)).await
+    }
+
+    async fn record(&self, attempts: Vec<Recorded>) -> Result<Vec<Arc<Endpoint>>> {
+        self.writer.write(ChecksFirst, |batch| record::record(batch, attempts)).await
+    }
+
+    async fn resend(
+        &self,
+        application: ApplicationId,
+        message: MessageId,
+        endpoint: EndpointId,
+        lease: Lease,
+        now: Timestamp,
+    ) -> Result<(Job, Arc<Endpoint>)> {
+        self.writer
+            .write(ChecksFirst, move |batch| {
+                claim::resend(batch, application, message, endpoint, lease, now)
+            })
+            .await
+    }
+
+    async fn backlog(&self) -> Result<Vec<(EndpointId, Timestamp)>> {
+        self.readers.read(claim::backlog).await
+    }
+
+    async fn recover(&self) -> Result<()> {
+        self.writer.write(Savepoint, claim::recover).await
+    }
+
+    async fn list_attempts(
+        &self,
+        application: ApplicationId,
+        filter: AttemptFilter,
+        page: Page<AttemptId>,
+    ) -> Result<Vec<AttemptRow>> {
+        self.readers
+            .read(move |connection| attempts::list(connection, application, &filter, &page))
+            .await
+    }
+
+    async fn get_attempt(
+        &self,
+        application: ApplicationId,
+        message: MessageId,
+        id: AttemptId,
+    ) -> Result<AttemptRow> {
+        self.readers
+            .read(move |connection| attempts::get(connection, application, message, id))
+            .await
+    }
+
+    async fn ledger(&self) -> Result<Vec<LedgerLine>> {
+        self.readers.read(ledger::lines).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        // Through the writer, because reading goes on where writing doesn't.
+        self.writer.write(ChecksFirst, |_| Ok(())).await
+    }
+}

@@ -1,0 +1,97 @@
+//! What every store must do. Each case is written against `dyn Store` and runs on each store;
+//! what only one of them has (files, other processes) is tested beside it.
+
+#[path = "store_conformance/claiming.rs"]
+mod claiming;
+#[path = "store_conformance/endpoints.rs"]
+mod endpoints;
+#[path = "store_conformance/ledger.rs"]
+mod ledger;
+#[path = "store_conformance/lists.rs"]
+mod lists;
+#[path = "store_conformance/publishing.rs"]
+mod publishing;
+#[path = "store_conformance/recording.rs"]
+mod recording;
+#[path = "store_conformance/resending.rs"]
+mod resending;
+#[path = "store_conformance/sqlite_file.rs"]
+mod sqlite_file;
+#[path = "store_conformance/tenants.rs"]
+mod tenants;
+#[path = "store_conformance/world.rs"]
+mod world;
+
+macro_rules! cases {
+    ($store:ident, $backend:expr; $($module:ident::$case:ident,)*) => {
+        mod $store {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    crate::$module::$case(crate::world::World::new(Box::new($backend))).await;
+                }
+            )*
+        }
+    };
+}
+
+/// All cases on one store. A case that isn't named here is reported by the compiler as unused.
+macro_rules! conformance {
+    ($store:ident, $backend:expr) => {
+        cases! { $store, $backend;
+            tenants::keys_are_found_by_their_hash_until_they_are_revoked,
+            tenants::an_application_is_found_by_id_and_by_uid,
+            tenants::uids_are_unique_among_live_applications_of_an_environment,
+            tenants::an_update_replaces_uid_name_and_metadata,
+            tenants::other_environments_see_nothing,
+            tenants::deleting_an_application_deletes_its_endpoints_and_discards_what_was_pending,
+            tenants::event_types_are_kept_by_environment,
+            endpoints::an_endpoint_reads_back_as_written,
+            endpoints::uids_and_names_are_unique_where_they_must_be,
+            endpoints::an_application_has_no_more_endpoints_than_the_limit,
+            endpoints::a_change_from_an_older_revision_is_a_conflict,
+            endpoints::other_applications_see_nothing,
+            endpoints::deleting_an_endpoint_discards_what_was_pending,
+            endpoints::a_deletion_with_a_large_backlog_counts_at_once,
+            endpoints::enabling_a_paused_endpoint_clears_its_health,
+            publishing::a_message_makes_a_delivery_for_each_endpoint_that_takes_it,
+            publishing::without_room_or_while_paused_a_delivery_waits_in_the_store,
+            publishing::the_payload_keeps_its_bytes,
+            publishing::an_event_id_is_taken_once_per_application,
+            publishing::a_key_for_one_application_publishes_for_no_other,
+            publishing::a_conflict_among_many_fails_alone,
+            publishing::callers_that_go_away_do_no_harm,
+            publishing::ten_threads_publish_and_record_at_the_same_time,
+            publishing::a_room_that_panics_fails_its_own_message_and_loses_no_other,
+            claiming::what_is_due_is_claimed_oldest_first,
+            claiming::nothing_is_claimed_twice_until_its_lease_runs_out,
+            claiming::the_next_due_time_is_the_earliest_of_what_is_left,
+            claiming::only_live_enabled_endpoints_are_claimed_for,
+            claiming::a_released_claim_is_due_as_it_was,
+            claiming::a_node_releases_only_its_own_claims,
+            claiming::recovery_voids_all_leases_and_later_ones_count_again,
+            claiming::the_backlog_names_each_deliverable_endpoint_once,
+            claiming::everything_is_still_there_after_a_restart,
+            recording::each_outcome_moves_its_delivery_on,
+            recording::an_attempt_is_recorded_once,
+            recording::late_outcomes_change_nothing_but_the_list_of_attempts,
+            recording::failures_in_a_row_pause_the_endpoint,
+            recording::too_many_failures_within_a_window_pause_the_endpoint,
+            recording::failing_for_long_pauses_the_endpoint,
+            recording::health_survives_a_restart,
+            recording::a_receiver_that_is_gone_disables_the_endpoint,
+            recording::attempts_count_in_the_order_in_which_they_ended,
+            resending::a_finished_delivery_starts_a_new_round,
+            resending::a_pending_delivery_becomes_due_at_once,
+            resending::an_endpoint_that_never_took_the_message_gets_it,
+            resending::what_can_not_be_resent_is_refused,
+            lists::pages_walk_in_either_direction,
+            lists::messages_are_filtered,
+            lists::attempts_are_filtered,
+            lists::attempts_read_back_as_recorded,
+            ledger::it_adds_up_after_every_step_of_a_random_history,
+        }
+    };
+}
+
+conformance!(sqlite, crate::sqlite_file::SqliteFile::default());
