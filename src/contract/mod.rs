@@ -21,6 +21,7 @@ mod scope;
 mod secret;
 mod signature;
 mod template;
+mod verifier;
 
 #[cfg(test)]
 mod contract_tests;
@@ -52,6 +53,7 @@ pub use sample::Sample;
 pub use secret::{MAX_SECRET_BYTES, SecretEncoding, SecretKey, SecretOrigin, SecretRules};
 pub use signature::{Algorithm, Encoding};
 pub use template::{BODY_BYTES, HEADER_VALUE_BYTES, TEMPLATE_BYTES, TEMPLATE_FUEL};
+pub use verifier::Language;
 
 /// The largest contract file, in bytes.
 pub const CONTRACT_BYTES: usize = 1024 * 1024;
