@@ -1,9 +1,72 @@
 //! A contract file, checked and compiled: everything that makes one company's webhooks look
 //! the way that company documents them.
+//!
+//! [`Contract::load`] reads a file (`file`), builds the contract from it (`load`) and tries
+//! it out (`check`). [`Contract::render`] makes the request of one attempt.
+
+mod catalog;
+mod check;
+mod file;
+mod filters;
+mod json;
+mod load;
+mod load_catalog;
+mod load_secret;
+mod number;
+mod problem;
+mod render;
+mod rules;
+mod sample;
+mod scope;
+mod secret;
+mod signature;
+mod template;
+mod verifier;
+
+#[cfg(test)]
+mod contract_tests;
+#[cfg(test)]
+mod load_tests;
+#[cfg(test)]
+mod render_tests;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::domain::{Endpoint, Message, Method, Timestamp};
+use catalog::Catalog;
+use problem::Problems;
+use signature::Signature;
+use template::Template;
+
+use crate::domain::{Endpoint, Message, Method, PausePolicy, RetryPolicy, Timestamp};
+
+pub use catalog::{EventSpec, GroupSpec};
+pub use json::MAX_DEPTH as MAX_JSON_DEPTH;
+pub use load::{MAX_RETRIES, MAX_TIMEOUT};
+pub use load_catalog::{EVENT_NAME_CHARS, MAX_EVENTS};
+pub use problem::{MAX_PROBLEMS, Problem};
+pub use render::URL_BYTES;
+pub use rules::{CUSTOM_HEADER_VALUE_BYTES, ENDPOINT_NAME_CHARS, EndpointRules, Presence};
+pub use sample::Sample;
+pub use secret::{MAX_SECRET_BYTES, SecretEncoding, SecretKey, SecretOrigin, SecretRules};
+pub use signature::{Algorithm, Encoding};
+pub use template::{BODY_BYTES, HEADER_VALUE_BYTES, TEMPLATE_BYTES, TEMPLATE_FUEL};
+pub use verifier::Language;
+
+/// The largest contract file, in bytes.
+pub const CONTRACT_BYTES: usize = 1024 * 1024;
+
+/// The contracts in the binary: their names and their files.
+pub const SHIPPED: [(&str, &str); 6] = [
+    ("standard", include_str!("../../contracts/standard.toml")),
+    ("kynectlocal", include_str!("../../contracts/kynectlocal.toml")),
+    ("klink", include_str!("../../contracts/klink.toml")),
+    ("kakiyo", include_str!("../../contracts/kakiyo.toml")),
+    ("tomba", include_str!("../../contracts/tomba.toml")),
+    ("rechat", include_str!("../../contracts/rechat.toml")),
+];
 
 /// A request as the receiver will get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +74,7 @@ pub struct WireRequest {
     pub method: Method,
     pub url: url::Url,
     /// In the order in which they are sent. `host` and `content-length` are the sender's.
-    pub headers: http::HeaderMap,
+    pub headers: HeaderMap,
     /// Empty for methods without a body.
     pub body: Bytes,
 }
@@ -25,4 +88,111 @@ pub struct RenderInput<'a> {
     pub attempt: u32,
     /// When the attempt starts.
     pub now: Timestamp,
+}
+
+/// A company's webhook contract, ready to use.
+#[derive(Debug)]
+pub struct Contract {
+    name: String,
+    title: String,
+    description: String,
+    delivery: Delivery,
+    signatures: Vec<Signature>,
+    retry: RetryPolicy,
+    pause: PausePolicy,
+    secret: SecretRules,
+    endpoint: EndpointRules,
+    catalog: Catalog,
+}
+
+/// How a request is made.
+#[derive(Debug)]
+struct Delivery {
+    body: Template,
+    content_type: HeaderValue,
+    /// Whether the content type is JSON, so that the body has to be.
+    is_json: bool,
+    method: Method,
+    /// The query parameter that takes the body where the method has none.
+    body_in_query: Option<String>,
+    headers: Vec<(HeaderName, Template)>,
+}
+
+impl Contract {
+    /// Reads a contract. `file_name` is what problems call it.
+    ///
+    /// # Errors
+    /// Every problem that was found, in the order of the file.
+    pub fn load(file_name: &str, text: &str) -> Result<Contract, Vec<Problem>> {
+        let mut problems = Problems::new(file_name, text);
+        if text.len() > CONTRACT_BYTES {
+            let message = format!("the file is larger than {CONTRACT_BYTES} bytes");
+            problems.on_line(1, message, None);
+            return Err(problems.finish());
+        }
+        let raw = file::read(text, &mut problems);
+        let contract = raw.and_then(|raw| load::build(raw, &mut problems));
+        if let Some(contract) = &contract {
+            check::check(contract, &mut problems);
+        }
+        let found = problems.finish();
+        match contract {
+            Some(contract) if found.is_empty() => Ok(contract),
+            _ => Err(found),
+        }
+    }
+
+    /// One of the contracts in the binary.
+    pub fn shipped(name: &str) -> Option<Arc<Contract>> {
+        let (_, text) = SHIPPED.iter().find(|(shipped, _)| *shipped == name)?;
+        Contract::load(&format!("{name}.toml"), text).ok().map(Arc::new)
+    }
+
+    /// What configuration calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What people call it.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    pub fn retry(&self) -> &RetryPolicy {
+        &self.retry
+    }
+
+    pub fn pause(&self) -> PausePolicy {
+        self.pause
+    }
+
+    pub fn secret(&self) -> &SecretRules {
+        &self.secret
+    }
+
+    pub fn endpoint(&self) -> &EndpointRules {
+        &self.endpoint
+    }
+
+    /// The catalog, in the order of the file. Where it is empty, the company brings its own.
+    pub fn events(&self) -> &[EventSpec] {
+        &self.catalog.events
+    }
+
+    pub fn groups(&self) -> &[GroupSpec] {
+        &self.catalog.groups
+    }
+
+    pub fn event(&self, name: &str) -> Option<&EventSpec> {
+        self.catalog.event(name)
+    }
+
+    /// The headers that carry signatures.
+    pub fn signature_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.signatures.iter().map(|signature| &signature.header)
+    }
 }

@@ -1,0 +1,81 @@
+//! Tries a contract out when it is loaded, so that what can go wrong goes wrong there, with
+//! a line number, and not at the first delivery.
+
+use std::sync::Arc;
+
+use super::Contract;
+use super::json;
+use super::problem::Problems;
+use super::render::RenderError;
+use super::sample::Sample;
+use super::template::TemplateError;
+
+/// Renders every event of the catalog in the ways that endpoints can differ. Of each template
+/// the first problem is reported: with other events it is mostly the same one again.
+pub(super) fn check(contract: &Contract, problems: &mut Problems<'_>) {
+    let mut reported: Vec<Arc<str>> = Vec::new();
+    for sample in samples(contract) {
+        let rendered = sample.with_input(|input| {
+            let body = contract.delivery.body.render(&contract.scope(input))?;
+            check_body(contract, &body)?;
+            contract.request(input).map(|_| ())
+        });
+        match rendered {
+            Ok(()) => {}
+            Err(RenderError::Template(error)) => {
+                if !reported.contains(&error.label) {
+                    problems.on_line(error.line, error.to_string(), error.hint);
+                    reported.push(error.label);
+                }
+            }
+            // Mostly the consequence of something that was reported already.
+            Err(error) if problems.is_empty() => {
+                let line = contract.delivery.body.origin().first_line;
+                problems.on_line(line, format!("no request can be made: {error}"), None);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn samples(contract: &Contract) -> Vec<Sample> {
+    let names = contract.events().iter().map(|event| Some(event.name.as_str()));
+    let mut samples: Vec<Sample> = if contract.events().is_empty() {
+        contract.sample(None).into_iter().collect()
+    } else {
+        names.filter_map(|name| contract.sample(name).ok()).collect()
+    };
+    let Some(plain) = samples.first().cloned() else { return samples };
+    for &method in &contract.endpoint.http_methods {
+        let url = format!("{}?b=2&a=1&b=%20", plain.url);
+        samples.push(Sample { method, url, ..plain.clone() });
+    }
+    samples.push(Sample { secret: None, ..plain.clone() });
+    samples.push(awkward(plain));
+    samples
+}
+
+/// A sample whose texts need escaping wherever they are written.
+fn awkward(plain: Sample) -> Sample {
+    let text = "\"é\\ {{ 1 }} 😀";
+    Sample {
+        event_id: Some(format!("event {text}")),
+        application_uid: format!("uid {text}"),
+        application_name: format!("name {text}"),
+        endpoint_name: format!("endpoint {text}"),
+        payload: Arc::from(r#"{"text":"\"é\\ \ud83d\ude00","number":1.10}"#),
+        ..plain
+    }
+}
+
+fn check_body(contract: &Contract, body: &[u8]) -> Result<(), TemplateError> {
+    if !contract.delivery.is_json {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(body);
+    let Err(error) = json::validate(&text) else { return Ok(()) };
+    let near: String = text.get(error.offset..).unwrap_or_default().chars().take(30).collect();
+    let hint = "values are quoted for you: {{ event.type }} without quotes around it".to_owned();
+    let message = format!("the body isn't JSON: {error}, near `{}`", near.escape_debug());
+    Err(contract.delivery.body.error(message, Some(hint)))
+}

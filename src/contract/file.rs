@@ -1,0 +1,267 @@
+//! The contract file as it is written: TOML, key by key, before anything is checked.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Problems, did_you_mean};
+use super::rules::Presence;
+use super::secret::{SecretEncoding, SecretKey, SecretOrigin};
+use super::signature::{Algorithm, Encoding};
+use crate::domain::AuthKind;
+
+/// A value with its place in the file; every key of the format may be left out here, so
+/// that all mistakes of a file are found, and not only the first.
+pub(super) type Key<T> = Option<Spanned<T>>;
+
+/// A whole contract.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawContract {
+    /// What configuration calls it: lower-case letters, digits, hyphens.
+    pub(super) name: Key<String>,
+    /// What people call it.
+    pub(super) title: Key<String>,
+    /// One paragraph about it.
+    pub(super) description: Key<String>,
+    pub(super) delivery: RawDelivery,
+    /// One entry for each signature header; none for a contract that doesn't sign.
+    pub(super) signature: Vec<Spanned<RawSignature>>,
+    pub(super) secret: Key<RawSecret>,
+    pub(super) pause: Key<RawPause>,
+    pub(super) endpoint: RawEndpoint,
+    pub(super) groups: Vec<Spanned<RawGroup>>,
+    pub(super) events: Vec<Spanned<RawEvent>>,
+}
+
+/// `[delivery]`: the request, and what becomes of its answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawDelivery {
+    /// The template of the body; the payload itself where left out. Values are escaped as
+    /// JSON where the content type is JSON.
+    pub(super) body: Key<String>,
+    /// `application/json` where left out.
+    pub(super) content_type: Key<String>,
+    /// The method where the customer chooses none: `POST` where left out.
+    pub(super) method: Key<String>,
+    /// The query parameter in which the body travels with GET and DELETE, percent-encoded.
+    pub(super) body_in_query: Key<String>,
+    /// Headers of every request; the values are plain-text templates.
+    pub(super) headers: RawHeaders,
+    /// For a whole attempt: `15s` where left out.
+    pub(super) timeout: Key<String>,
+    /// The waits before each retry. Where left out: 5s, 5m, 30m, 2h, 5h, 10h, 10h.
+    pub(super) retries: Key<Vec<Spanned<String>>>,
+    /// How far waits are stretched at random, as a fraction of them: 0.1 where left out.
+    pub(super) jitter: Key<f64>,
+    /// Whether the receiver's `Retry-After` is honoured: true where left out.
+    pub(super) retry_after: Key<bool>,
+    /// The longest that it is honoured for: `24h` where left out.
+    pub(super) retry_after_max: Key<String>,
+    /// The statuses that acknowledge: `2xx` (where left out), `200` or `200-204`.
+    pub(super) success: Key<String>,
+    /// The status by which a receiver says that it is gone for good; none where left out.
+    pub(super) gone: Key<u16>,
+}
+
+/// `[[signature]]`: one signature header.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawSignature {
+    pub(super) header: Key<String>,
+    /// `hmac-sha256`, `hmac-sha512` or `hmac-sha1`.
+    pub(super) algorithm: Key<Algorithm>,
+    /// The template of what is signed: `{{ body }}` where left out.
+    pub(super) content: Key<String>,
+    /// `hex` (where left out) or `base64`.
+    pub(super) encoding: Key<Encoding>,
+    /// The template of the header: `{{ signature }}` where left out. `signatures` is the
+    /// list while an old secret overlaps, the current one's first.
+    pub(super) format: Key<String>,
+}
+
+/// `[secret]`: the signing secrets.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawSecret {
+    /// `generated` (where left out), `required`, `optional` or `none`.
+    pub(super) origin: Key<SecretOrigin>,
+    /// What every secret starts with: nothing where left out.
+    pub(super) prefix: Key<String>,
+    /// `base64` (where left out), `hex` or `text`.
+    pub(super) encoding: Key<SecretEncoding>,
+    /// What keys the HMAC: `decoded`, or `text`, which is the default for texts.
+    pub(super) key: Key<SecretKey>,
+    /// The bytes of a generated secret: 32 where left out.
+    pub(super) bytes: Key<usize>,
+    /// The fewest bytes (of a text: characters) that a customer may set: 16 where left out.
+    pub(super) min_bytes: Key<usize>,
+    /// The most bytes (of a text: characters) that a customer may set: 256 where left out.
+    pub(super) max_bytes: Key<usize>,
+    /// How long a replaced secret goes on signing: `0s` where left out.
+    pub(super) overlap: Key<String>,
+    /// Whether customers may see a secret again: false where left out.
+    pub(super) reveal: Key<bool>,
+}
+
+/// `[pause]`: when an endpoint that keeps failing is paused. Exactly one rule; never where
+/// the section is left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawPause {
+    /// So many failed attempts in a row.
+    pub(super) consecutive: Key<u32>,
+    /// More than so many failed attempts …
+    pub(super) failures: Key<u32>,
+    /// … within this time.
+    pub(super) within: Key<String>,
+    /// Nothing but failures for so long.
+    pub(super) failing_for: Key<String>,
+}
+
+/// `[endpoint]`: what a customer may set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawEndpoint {
+    /// The methods to choose from: only the default one where left out.
+    pub(super) http_methods: Key<Vec<Spanned<String>>>,
+    /// The kinds of authentication to choose from: `none`, `basic`, `header`; only `none`
+    /// where left out.
+    pub(super) auth: Key<Vec<Spanned<AuthKind>>>,
+    /// Whether custom headers may be set: false where left out.
+    pub(super) headers: Key<bool>,
+    /// How many: 20 where left out.
+    pub(super) max_headers: Key<usize>,
+    /// `optional` (where left out) or `required`.
+    pub(super) name: Key<Presence>,
+    /// Whether names are unique within an application: false where left out.
+    pub(super) unique_name: Key<bool>,
+    /// Whether the URL must be HTTPS: false where left out.
+    pub(super) https_only: Key<bool>,
+    /// Whether `*` stands for all events: false where left out.
+    pub(super) wildcard: Key<bool>,
+    /// Whether at least one event must be chosen: `optional` (where left out) or `required`.
+    pub(super) events: Key<Presence>,
+    /// Whether an endpoint takes exactly one event: false where left out.
+    pub(super) single_event: Key<bool>,
+}
+
+/// `[[groups]]`: a group of the catalog.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawGroup {
+    pub(super) name: Key<String>,
+    /// For people: the name where left out.
+    pub(super) title: Key<String>,
+    pub(super) description: Key<String>,
+}
+
+/// `[[events]]`: an event type of the catalog.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawEvent {
+    pub(super) name: Key<String>,
+    /// The name of one of the groups.
+    pub(super) group: Key<String>,
+    /// For people: the name where left out.
+    pub(super) title: Key<String>,
+    pub(super) description: Key<String>,
+    /// The JSON Schema of the payload, as JSON text.
+    pub(super) schema: Key<String>,
+    /// An example payload, as JSON text; its bytes are kept.
+    pub(super) example: Key<String>,
+}
+
+/// A table of headers in the order of the file.
+#[derive(Debug, Default)]
+pub(super) struct RawHeaders(pub(super) Vec<(Spanned<String>, Spanned<String>)>);
+
+impl<'de> Deserialize<'de> for RawHeaders {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<RawHeaders, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = RawHeaders;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of headers")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<RawHeaders, M::Error> {
+                let mut headers = Vec::new();
+                while let Some(header) = map.next_entry()? {
+                    headers.push(header);
+                }
+                Ok(RawHeaders(headers))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// Reads the file. Entries that can't be read are reported and left out, so that the rest
+/// can still be looked at. `None` where it isn't TOML.
+pub(super) fn read(text: &str, problems: &mut Problems<'_>) -> Option<RawContract> {
+    let mut document = match DeTable::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let place = error.span().map_or(0, |span| span.start);
+            problems.at(place, format!("this isn't TOML: {}", error.message()), None);
+            return None;
+        }
+    };
+    loop {
+        let error = match RawContract::deserialize(toml::de::Deserializer::from(document.clone())) {
+            Ok(raw) => return Some(raw),
+            Err(error) => error,
+        };
+        let span = error.span().unwrap_or_default();
+        let (message, hint) = explain(error.message());
+        problems.at(span.start, message, hint);
+        if problems.is_full() || !remove_entry(document.get_mut(), span.start) {
+            return None;
+        }
+    }
+}
+
+/// Puts serde's words into the format's.
+fn explain(message: &str) -> (String, Option<String>) {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match (message.split_once(' '), quoted.as_slice()) {
+        (Some(("unknown", rest)), [word, known @ ..]) => {
+            let hint = did_you_mean(word, known.iter().copied())
+                .or_else(|| (!known.is_empty()).then(|| format!("known: {}", known.join(", "))));
+            let what = if rest.starts_with("field") { "unknown key" } else { "unknown value" };
+            (format!("{what} `{word}`"), hint)
+        }
+        _ => (message.to_owned(), None),
+    }
+}
+
+/// Removes the innermost entry whose key or value is found at `place`.
+fn remove_entry(table: &mut DeTable<'_>, place: usize) -> bool {
+    for (_, value) in table.iter_mut() {
+        if remove_within(value.get_mut(), place) {
+            return true;
+        }
+    }
+    let covers = |span: std::ops::Range<usize>| span.contains(&place);
+    let found = table
+        .iter()
+        .find(|(key, value)| covers(key.span()) || covers(value.span()))
+        .map(|(key, _)| key.get_ref().to_string());
+    found.is_some_and(|key| table.remove(key.as_str()).is_some())
+}
+
+fn remove_within(value: &mut DeValue<'_>, place: usize) -> bool {
+    match value {
+        DeValue::Table(table) => remove_entry(table, place),
+        DeValue::Array(array) => array.iter_mut().any(|item| remove_within(item.get_mut(), place)),
+        _ => false,
+    }
+}

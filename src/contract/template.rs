@@ -1,0 +1,355 @@
+//! Templates: compiled once, rendered for each attempt, within limits.
+//!
+//! A template's source only ever comes from a contract file. What users send is data: values
+//! that are escaped where they are written and never read as a template.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use minijinja::value::ValueKind;
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
+};
+
+use super::filters;
+use super::json;
+use super::problem::did_you_mean;
+use super::scope::{Moment, Place, RawText, Scope};
+
+/// The longest source of a template, in bytes.
+pub const TEMPLATE_BYTES: usize = 16 * 1024;
+/// The steps that rendering one template may take.
+pub const TEMPLATE_FUEL: u64 = 10_000;
+/// The largest body that a template may make, in bytes; also the most that the values it
+/// writes may add up to, wherever it writes them.
+pub const BODY_BYTES: usize = 4 * 1024 * 1024;
+/// The largest header value that a template may make, in bytes.
+pub const HEADER_VALUE_BYTES: usize = 8 * 1024;
+/// What signed content may hold beside the body, in bytes.
+const CONTENT_EXTRA_BYTES: usize = 128 * 1024;
+/// How deep templates may nest calls.
+const RECURSION: usize = 32;
+
+impl Place {
+    const fn output_limit(self) -> usize {
+        match self {
+            Place::Body => BODY_BYTES,
+            Place::Header | Place::Format => HEADER_VALUE_BYTES,
+            Place::Content => BODY_BYTES + CONTENT_EXTRA_BYTES,
+        }
+    }
+}
+
+/// Where a template's source is found.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    /// The key in the contract, such as `delivery.body`.
+    pub(super) label: Arc<str>,
+    /// The line of the file on which the source starts.
+    pub(super) first_line: usize,
+}
+
+/// A template can't be compiled, or can't be rendered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TemplateError {
+    pub(super) label: Arc<str>,
+    /// The line of the contract file.
+    pub(super) line: usize,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.label, self.message)
+    }
+}
+
+/// How the values that a template writes are escaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Escape {
+    /// Every value becomes a JSON value.
+    Json,
+    /// Values are written as they are.
+    Plain,
+}
+
+/// A compiled template.
+pub(super) struct Template {
+    source: Arc<str>,
+    place: Place,
+    origin: Origin,
+    program: Program,
+}
+
+enum Program {
+    /// No expressions at all.
+    Literal(Bytes),
+    /// Nothing but one name whose value goes out as it is: no need for the engine.
+    Raw(&'static str),
+    Engine(Box<Environment<'static>>),
+}
+
+const TEMPLATE_NAME: &str = "template";
+
+thread_local! {
+    /// What the template that renders on this thread may still write, in bytes. The engine's
+    /// own limits count steps, not memory, and blocks that are captured for a filter don't
+    /// pass through the writer.
+    static BUDGET: Cell<usize> = const { Cell::new(0) };
+}
+
+static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut engine = Environment::empty();
+    engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    engine.set_fuel(Some(TEMPLATE_FUEL));
+    engine.set_recursion_limit(RECURSION);
+    engine.set_debug(false);
+    engine.set_formatter(write_value);
+    filters::register(&mut engine);
+    engine
+});
+
+impl Template {
+    /// Compiles `source`.
+    ///
+    /// # Errors
+    /// Every mistake that can be seen without rendering: the syntax, unknown names.
+    pub(super) fn compile(
+        source: &str,
+        escape: Escape,
+        place: Place,
+        origin: Origin,
+    ) -> Result<Template, Vec<TemplateError>> {
+        let program = match program(source, escape, place) {
+            Ok(program) => program,
+            Err(error) => return Err(vec![describe(&error, &origin, place)]),
+        };
+        let unknown = unknown_names(&program, source, place, &origin);
+        if unknown.is_empty() {
+            Ok(Template { source: source.into(), place, origin, program })
+        } else {
+            Err(unknown)
+        }
+    }
+
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Renders into UTF-8.
+    pub(super) fn render(&self, scope: &Scope) -> Result<Bytes, TemplateError> {
+        let engine = match &self.program {
+            Program::Literal(text) => return Ok(text.clone()),
+            Program::Raw(name) => {
+                let text = scope.raw(name).unwrap_or_default();
+                return self.within_limit(text);
+            }
+            Program::Engine(engine) => engine,
+        };
+        let limit = self.place.output_limit();
+        BUDGET.set(limit);
+        let mut output = BoundedOutput { bytes: Vec::with_capacity(512), limit };
+        engine
+            .get_template(TEMPLATE_NAME)
+            .and_then(|template| {
+                template
+                    .render_captured_to(Value::from_object(scope.clone()), &mut output)
+                    .map(|_| ())
+            })
+            .map_err(|error| describe(&error, &self.origin, self.place))?;
+        Ok(Bytes::from(output.bytes))
+    }
+
+    fn within_limit(&self, text: Bytes) -> Result<Bytes, TemplateError> {
+        if text.len() <= self.place.output_limit() {
+            return Ok(text);
+        }
+        Err(self.error(too_large(self.place), None))
+    }
+
+    /// An error of this template as a whole.
+    pub(super) fn error(&self, message: impl Into<String>, hint: Option<String>) -> TemplateError {
+        TemplateError {
+            label: Arc::clone(&self.origin.label),
+            line: self.origin.first_line,
+            message: message.into(),
+            hint,
+        }
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Template").field(&self.source).finish()
+    }
+}
+
+fn program(source: &str, escape: Escape, place: Place) -> Result<Program, Error> {
+    if source.len() > TEMPLATE_BYTES {
+        return Err(refused(format!("the template is longer than {TEMPLATE_BYTES} bytes")));
+    }
+    // The engine drops a line break at the end, so these shortcuts have to as well.
+    let line = source.strip_suffix('\n').unwrap_or(source);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if !["{{", "{%", "{#"].iter().any(|opening| source.contains(opening)) {
+        return Ok(Program::Literal(Bytes::copy_from_slice(line.as_bytes())));
+    }
+    let only_name = line.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+    match (only_name.map(str::trim), place) {
+        (Some("payload"), Place::Body) => return Ok(Program::Raw("payload")),
+        (Some("body"), Place::Content) => return Ok(Program::Raw("body")),
+        (Some("signature"), Place::Format) => return Ok(Program::Raw("signature")),
+        _ => {}
+    }
+    let mut engine = Box::new(ENGINE.clone());
+    engine.set_auto_escape_callback(match escape {
+        Escape::Json => |_: &str| AutoEscape::Json,
+        Escape::Plain => |_: &str| AutoEscape::None,
+    });
+    engine.add_template_owned(TEMPLATE_NAME, source.to_owned())?;
+    Ok(Program::Engine(engine))
+}
+
+/// Names that nothing will ever define, found without rendering, so that they are seen also
+/// in branches that no sample takes.
+fn unknown_names(
+    program: &Program,
+    source: &str,
+    place: Place,
+    origin: &Origin,
+) -> Vec<TemplateError> {
+    let Program::Engine(engine) = program else { return Vec::new() };
+    let Ok(template) = engine.get_template(TEMPLATE_NAME) else { return Vec::new() };
+    let mut unknown: Vec<String> =
+        template.undeclared_variables(true).into_iter().filter(|name| !place.knows(name)).collect();
+    unknown.sort();
+    unknown
+        .into_iter()
+        .map(|name| TemplateError {
+            label: Arc::clone(&origin.label),
+            line: origin.first_line + lines_before(source, &name),
+            hint: hint_for_name(&name, place),
+            message: format!("`{name}` isn't defined here"),
+        })
+        .collect()
+}
+
+fn lines_before(source: &str, name: &str) -> usize {
+    let place = source.find(name).unwrap_or(0);
+    source[..place].matches('\n').count()
+}
+
+fn hint_for_name(name: &str, place: Place) -> Option<String> {
+    if let Some(member) = name.strip_prefix("payload.") {
+        return Some(format!("members of the payload are read with payload|member(\"{member}\")"));
+    }
+    did_you_mean(name, place.names()).or_else(|| {
+        let (noun, _) = name.split_once('.').unwrap_or((name, ""));
+        let members: Vec<&str> =
+            place.names().filter(|known| known.split('.').next() == Some(noun)).collect();
+        (!members.is_empty()).then(|| format!("there is {}", members.join(", ")))
+    })
+}
+
+/// Puts an error of the engine into the contract's words.
+fn describe(error: &Error, origin: &Origin, place: Place) -> TemplateError {
+    let detail = || error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let (message, hint) = match error.kind() {
+        ErrorKind::OutOfFuel => (format!("takes more than {TEMPLATE_FUEL} steps"), None),
+        ErrorKind::WriteFailure => (too_large(place), None),
+        ErrorKind::UnknownFilter => {
+            let name = detail();
+            let name = name.split_whitespace().nth(1).unwrap_or_default();
+            let hint = did_you_mean(name, filters::NAMES)
+                .unwrap_or_else(|| format!("the filters are {}", filters::NAMES.join(", ")));
+            (format!("there is no filter `{name}`"), Some(hint))
+        }
+        ErrorKind::UndefinedError => ("a value isn't defined".to_owned(), None),
+        _ => (detail(), None),
+    };
+    TemplateError {
+        label: Arc::clone(&origin.label),
+        line: origin.first_line + error.line().unwrap_or(1).saturating_sub(1),
+        message,
+        hint,
+    }
+}
+
+fn too_large(place: Place) -> String {
+    format!("makes more than {} bytes", place.output_limit())
+}
+
+fn refused(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message.into())
+}
+
+/// Writes one value of a template, escaped.
+fn write_value(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), Error> {
+    let json = matches!(state.auto_escape(), AutoEscape::Json);
+    if let Some(raw) = value.downcast_object_ref::<RawText>() {
+        return write_text(out, raw.as_str());
+    }
+    if let Some(text) = value.as_str() {
+        if !json || value.is_safe() {
+            return write_text(out, text);
+        }
+        let mut quoted = Vec::with_capacity(text.len() + 2);
+        json::write_string(text.as_bytes(), &mut quoted);
+        let quoted = String::from_utf8(quoted).map_err(|_| refused("this isn't UTF-8"))?;
+        return write_text(out, &quoted);
+    }
+    match value.kind() {
+        ValueKind::None => write_text(out, if json { "null" } else { "" }),
+        ValueKind::Bool => write_text(out, if value.is_true() { "true" } else { "false" }),
+        ValueKind::Number => write_text(out, &value.to_string()),
+        _ if value.downcast_object_ref::<Moment>().is_some() => Err(refused(
+            "a time has no form of its own: add a filter such as rfc3339, rfc3339_ms or unix",
+        )),
+        _ => Err(refused("only texts and numbers can be written: name a member, or join a list")),
+    }
+}
+
+fn write_text(out: &mut Output<'_>, text: &str) -> Result<(), Error> {
+    let left = BUDGET.get();
+    if text.len() > left {
+        return Err(Error::from(ErrorKind::WriteFailure));
+    }
+    BUDGET.set(left - text.len());
+    out.write_str(text).map_err(Error::from)
+}
+
+/// Takes a template's output up to its limit.
+struct BoundedOutput {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl io::Write for BoundedOutput {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        if text.len() > self.limit - self.bytes.len() {
+            return Err(io::Error::other("the output is too large"));
+        }
+        self.bytes.extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "template_tests.rs"]
+mod tests;
