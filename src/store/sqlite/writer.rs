@@ -179,9 +179,11 @@ fn execute(connection: &Connection, sql: &str) -> Result<()> {
 fn serve(connection: &Connection, vault: Arc<Vault>, mut queue: mpsc::Receiver<Box<dyn Command>>) {
     let mut batch = Batch::new(connection, vault);
     let mut ran = Vec::new();
+    let mut healthy = true;
     loop {
-        // Where discards are under way there is something to do without a command.
-        let first = if batch.discards_waiting() {
+        // Where discards are under way there is something to do without a command. Not while
+        // transactions fail, or a full disk would keep the thread going round.
+        let first = if healthy && batch.discards_waiting() {
             match queue.try_recv() {
                 Err(mpsc::error::TryRecvError::Disconnected) => return,
                 first => first.ok(),
@@ -193,6 +195,7 @@ fn serve(connection: &Connection, vault: Arc<Vault>, mut queue: mpsc::Receiver<B
             }
         };
         let committed = transact(&mut batch, first, &mut queue, &mut ran);
+        healthy = committed.is_ok();
         for command in ran.drain(..) {
             command.answer(&committed);
         }
