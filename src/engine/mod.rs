@@ -1,1 +1,241 @@
+//! The engine: takes what was accepted, attempts it, decides what comes next, and looks into
+//! the store for what is due. It asks the clock, sleeps and wakes; the rules it applies are
+//! `domain`'s, and the state it keeps is in [`lanes`].
 
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::domain::{
+    ApplicationId, Endpoint, EndpointId, Error, MessageId, NodeId, Result, Timestamp,
+};
+use crate::entropy::Entropy;
+use crate::environment::Environments;
+use crate::sender::Sender;
+use crate::store::{Accepted, Job, LEASE_QUEUE_TIME, Lease, NewMessage, Recorded, Room, Store};
+
+mod attempt;
+mod claim;
+mod lanes;
+mod record;
+
+pub use lanes::LaneLimits;
+
+/// Outcomes that may wait to be recorded before attempts have to wait too.
+const UNRECORDED_OUTCOMES: usize = 4_096;
+
+/// How long a stop waits for the store to record what the last attempts brought.
+const RECORDING_GRACE: Duration = Duration::from_secs(10);
+
+/// What the engine works with.
+pub struct EngineParts {
+    pub store: Arc<dyn Store>,
+    pub sender: Sender,
+    pub environments: Arc<Environments>,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub limits: LaneLimits,
+}
+
+/// A handle to the running engine. Clones are the same engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    sender: Sender,
+    environments: Arc<Environments>,
+    clock: Clock,
+    entropy: Entropy,
+    node: NodeId,
+    /// How long a claim is good for.
+    lease: Duration,
+    lanes: Arc<Mutex<lanes::Lanes>>,
+    /// Wakes the claimer when a lane has something due earlier than it thought.
+    wake: Notify,
+    outcomes: mpsc::Sender<Recorded>,
+    /// No more attempts are started.
+    stopping: CancellationToken,
+    /// Those in flight are given up.
+    abandoning: CancellationToken,
+    attempts: TaskTracker,
+    background: TaskTracker,
+}
+
+impl Engine {
+    /// Starts the engine: takes over what an earlier process left, and begins to deliver.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub async fn start(parts: EngineParts) -> Result<Engine> {
+        let EngineParts { store, sender, environments, clock, entropy, limits } = parts;
+        store.recover().await?;
+        let (outcomes, unrecorded) = mpsc::channel(UNRECORDED_OUTCOMES);
+        let engine = Engine(Arc::new(Inner {
+            node: entropy.id(&clock),
+            lease: environments.longest_timeout() + LEASE_QUEUE_TIME,
+            lanes: Arc::new(Mutex::new(lanes::Lanes::new(limits))),
+            wake: Notify::new(),
+            stopping: CancellationToken::new(),
+            abandoning: CancellationToken::new(),
+            attempts: TaskTracker::new(),
+            background: TaskTracker::new(),
+            store,
+            sender,
+            environments,
+            clock,
+            entropy,
+            outcomes,
+        }));
+        for (endpoint, due) in engine.0.store.backlog().await? {
+            engine.lanes().note_due(endpoint, due);
+        }
+        engine.0.background.spawn(engine.clone().claim_forever());
+        engine.0.background.spawn(record::record_forever(engine.clone(), unrecorded));
+        Ok(engine)
+    }
+
+    /// Accepts a message and starts its deliveries. When this returns, they are on disk.
+    ///
+    /// # Errors
+    /// Those of [`Store::accept`].
+    pub async fn publish(&self, message: NewMessage) -> Result<Accepted> {
+        let engine = self.clone();
+        to_its_end(async move {
+            let inner = &engine.0;
+            let now = inner.clock.now();
+            let room =
+                Arc::new(LaneRoom { lanes: inner.lanes.clone(), clock: inner.clock.clone() });
+            let accepted = inner.store.accept(message, engine.lease(now), room, now).await?;
+            engine.take_in(&accepted).await;
+            Ok(accepted)
+        })
+        .await
+    }
+
+    /// Starts a new round of attempts at one delivery, at once.
+    ///
+    /// # Errors
+    /// Those of [`Store::resend`].
+    pub async fn resend(
+        &self,
+        application: ApplicationId,
+        message: MessageId,
+        endpoint: EndpointId,
+    ) -> Result<()> {
+        let engine = self.clone();
+        to_its_end(async move {
+            let now = engine.0.clock.now();
+            let (store, lease) = (&engine.0.store, engine.lease(now));
+            let (job, endpoint) = store.resend(application, message, endpoint, lease, now).await?;
+            let stopped = engine.lanes().offer(job, endpoint);
+            engine.release(stopped).await;
+            engine.send_next();
+            Ok(())
+        })
+        .await
+    }
+
+    /// To be called with every endpoint that was changed in the store.
+    pub async fn endpoint_changed(&self, endpoint: Arc<Endpoint>) {
+        let queued = self.lanes().endpoint_changed(endpoint, self.0.clock.now());
+        self.0.wake.notify_one();
+        self.release(queued).await;
+    }
+
+    /// To be called with every endpoint that was deleted: nothing more is sent to it.
+    pub fn endpoint_deleted(&self, endpoint: EndpointId) {
+        self.lanes().empty(endpoint);
+    }
+
+    /// Stops: starts no more attempts, gives those in flight `grace`, records what they
+    /// brought, and gives the rest back to the store.
+    pub async fn stop(&self, grace: Duration) {
+        let inner = &self.0;
+        inner.stopping.cancel();
+        let queued = self.lanes().empty_all();
+        self.release(queued).await;
+        inner.attempts.close();
+        if inner.clock.timeout(grace, inner.attempts.wait()).await.is_err() {
+            let in_flight = inner.attempts.len();
+            tracing::warn!(in_flight, "stopping with attempts in flight; they will be repeated");
+            inner.abandoning.cancel();
+        }
+        inner.background.close();
+        if inner.clock.timeout(RECORDING_GRACE, inner.background.wait()).await.is_err() {
+            tracing::warn!("stopping with outcomes unrecorded; their attempts will be repeated");
+        }
+    }
+
+    /// Deliveries held in memory: queued or in flight.
+    pub fn held(&self) -> usize {
+        self.lanes().held()
+    }
+
+    async fn take_in(&self, accepted: &Accepted) {
+        let stopped = self.queue(accepted);
+        self.release(stopped).await;
+        if !accepted.unclaimed.is_empty() {
+            self.0.wake.notify_one();
+        }
+        self.send_next();
+    }
+
+    fn queue(&self, accepted: &Accepted) -> Vec<Job> {
+        let mut lanes = self.lanes();
+        for &endpoint in &accepted.unclaimed {
+            lanes.note_due(endpoint, self.0.clock.now());
+        }
+        let mut stopped = Vec::new();
+        for (job, endpoint) in &accepted.claimed {
+            stopped.extend(lanes.offer(job.clone(), endpoint.clone()));
+        }
+        stopped
+    }
+
+    /// Gives claims back to the store. Where that fails they come back when the lease ends.
+    async fn release(&self, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let deliveries = jobs.iter().map(Job::delivery).collect();
+        if let Err(error) = self.0.store.release(deliveries, self.0.node).await {
+            tracing::warn!(%error, "could not release claims; they wait for their lease to end");
+        }
+    }
+
+    /// A claim that outlives an attempt and the time it may stand in the queue before.
+    fn lease(&self, now: Timestamp) -> Lease {
+        Lease { node: self.0.node, until: now + self.0.lease }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, lanes::Lanes> {
+        self.0.lanes.lock().expect("no panic while the lanes are held")
+    }
+}
+
+/// Runs a transition and the hand-over of what it claimed in a task of their own: a caller who
+/// hangs up in between must not leave deliveries to wait for the end of their lease.
+async fn to_its_end<T: Send + 'static>(
+    transition: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let ended = tokio::spawn(transition).await;
+    ended.unwrap_or_else(|_| Err(Error::internal("a transition broke off")))
+}
+
+/// Tells the store which lanes have room.
+struct LaneRoom {
+    lanes: Arc<Mutex<lanes::Lanes>>,
+    clock: Clock,
+}
+
+impl Room for LaneRoom {
+    fn has_room(&self, endpoint: EndpointId) -> bool {
+        let lanes = self.lanes.lock().expect("no panic while the lanes are held");
+        lanes.has_room(endpoint, self.clock.now())
+    }
+}

@@ -1,0 +1,140 @@
+//! One attempt after another, as long as a lane has something to send.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::Engine;
+use crate::contract::{Contract, RenderInput, WireRequest};
+use crate::domain::{
+    Attempt, Endpoint, EndpointId, Failure, FailureKind, Next, Outcome, Timing, Trigger, next_state,
+};
+use crate::sender::Sent;
+use crate::store::{Job, Recorded};
+
+impl Engine {
+    /// Starts attempts until every lane with something to send has its limit in flight.
+    pub(super) fn send_next(&self) {
+        while let Some((job, endpoint)) = self.next_job() {
+            let engine = self.clone();
+            self.0.attempts.spawn(engine.attempt_in_turn(job, endpoint));
+        }
+    }
+
+    fn next_job(&self) -> Option<(Job, Arc<Endpoint>)> {
+        if self.0.stopping.is_cancelled() {
+            return None;
+        }
+        self.lanes().next_job()
+    }
+
+    /// Attempts a delivery, then whatever is next in turn: a task a slot, not a task a
+    /// delivery.
+    async fn attempt_in_turn(self, job: Job, endpoint: Arc<Endpoint>) {
+        let mut next = Some((job, endpoint));
+        while let Some((job, endpoint)) = next {
+            let (id, lease_until) = (job.endpoint, job.lease.until);
+            let attempt = AssertUnwindSafe(self.attempt(job, &endpoint)).catch_unwind();
+            let recorded = tokio::select! {
+                biased;
+                recorded = attempt => recorded.unwrap_or(None),
+                () = self.0.abandoning.cancelled() => return,
+            };
+            match recorded {
+                // The receiver ends only after the last attempt, so this can't fail.
+                Some(recorded) => drop(self.0.outcomes.send(recorded).await),
+                None => self.lanes().note_due(id, lease_until),
+            }
+            next = self.finished(id);
+        }
+    }
+
+    /// Frees the slot of an attempt and takes the next job in turn.
+    fn finished(&self, endpoint: EndpointId) -> Option<(Job, Arc<Endpoint>)> {
+        let mut lanes = self.lanes();
+        lanes.finished(endpoint);
+        if lanes.next_timer().is_some_and(|at| at <= self.0.clock.now()) {
+            self.0.wake.notify_one();
+        }
+        if self.0.stopping.is_cancelled() {
+            return None;
+        }
+        lanes.next_job()
+    }
+
+    /// One attempt. `None` where the claim would run out on the way, so that somebody else
+    /// may have made it already: the delivery is left to the store.
+    async fn attempt(&self, job: Job, endpoint: &Arc<Endpoint>) -> Option<Recorded> {
+        let inner = &self.0;
+        let environment = inner.environments.get(&endpoint.environment);
+        let contract = &environment.contract;
+        let policy = contract.retry();
+        let started_at = inner.clock.now();
+        if started_at + policy.timeout > job.lease.until {
+            return None;
+        }
+        let number = job.attempts + 1;
+        let input =
+            RenderInput { message: &job.message, endpoint, attempt: number, now: started_at };
+        let sent = match render(contract, &input) {
+            Ok(request) => inner.sender.attempt(&request, &environment.guard, policy.timeout).await,
+            Err(failure) => Sent {
+                outcome: Outcome::Failed(failure),
+                duration: Duration::ZERO,
+                timing: Timing::default(),
+            },
+        };
+        let ended_at = inner.clock.now();
+        let jitter = inner.entropy.fraction();
+        let next = next_state(&sent.outcome, job.failed_in_round, policy, ended_at, jitter);
+        let succeeded = next == Next::Succeeded;
+        log_attempt(&job, number, &sent, next);
+        Some(Recorded {
+            attempt: Attempt {
+                id: inner.entropy.id(&inner.clock),
+                delivery: job.delivery(),
+                application_id: job.message.application.id,
+                number,
+                trigger: job.trigger,
+                url: endpoint.url.clone(),
+                started_at,
+                duration: sent.duration,
+                timing: sent.timing,
+                outcome: sent.outcome,
+                succeeded,
+            },
+            next,
+            failed_in_round: job.failed_in_round + u32::from(!succeeded),
+            pause: contract.pause(),
+            ended_at,
+        })
+    }
+}
+
+/// Renders a request. A defect in a template or in the engine that runs it must cost one
+/// attempt, not the task that would go on to the next.
+fn render(contract: &Contract, input: &RenderInput<'_>) -> Result<WireRequest, Failure> {
+    catch_unwind(AssertUnwindSafe(|| contract.render(input))).unwrap_or_else(|_| {
+        Err(Failure::new(FailureKind::Render, None, "the request could not be made"))
+    })
+}
+
+fn log_attempt(job: &Job, number: u32, sent: &Sent, next: Next) {
+    let (status, failure) = match &sent.outcome {
+        Outcome::Answered(answer) => (Some(answer.status), None),
+        Outcome::Failed(failure) => (None, Some(failure.kind.as_str())),
+    };
+    tracing::debug!(
+        message = %job.message.id,
+        endpoint = %job.endpoint,
+        number,
+        status,
+        failure,
+        duration_us = u64::try_from(sent.duration.as_micros()).unwrap_or(u64::MAX),
+        manual = job.trigger == Trigger::Manual,
+        ?next,
+        "attempt"
+    );
+}

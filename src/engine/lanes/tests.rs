@@ -1,0 +1,223 @@
+use std::time::Duration;
+
+use super::*;
+use crate::clock::Clock;
+use crate::domain::{
+    Application, Auth, EndpointState, Message, MessageId, Metadata, Method, Trigger,
+};
+use crate::entropy::Entropy;
+use crate::store::Lease;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_000);
+
+struct World {
+    lanes: Lanes,
+    entropy: Entropy,
+    clock: Clock,
+    application: Arc<Application>,
+}
+
+impl World {
+    fn new(limits: LaneLimits) -> World {
+        let (entropy, clock) = (Entropy::seeded(7), Clock::simulated(NOW));
+        let application = Arc::new(Application {
+            id: entropy.id(&clock),
+            environment: "test".into(),
+            uid: None,
+            name: "tenant".into(),
+            metadata: Metadata::new(),
+            created_at: NOW,
+            updated_at: NOW,
+        });
+        World { lanes: Lanes::new(limits), entropy, clock, application }
+    }
+
+    fn endpoint(&self) -> Arc<Endpoint> {
+        Arc::new(Endpoint {
+            id: self.entropy.id(&self.clock),
+            application_id: self.application.id,
+            environment: "test".into(),
+            uid: None,
+            name: String::new(),
+            description: String::new(),
+            url: "https://example.com/".into(),
+            method: Method::Post,
+            auth: Auth::None,
+            headers: Vec::new(),
+            event_types: None,
+            channels: None,
+            metadata: Metadata::new(),
+            state: EndpointState::Enabled,
+            secrets: Vec::new(),
+            revision: 1,
+            created_at: NOW,
+            updated_at: NOW,
+        })
+    }
+
+    fn job(&self, endpoint: &Endpoint) -> Job {
+        let id: MessageId = self.entropy.id(&self.clock);
+        Job {
+            message: Arc::new(Message {
+                id,
+                application: self.application.clone(),
+                event_type: "a".into(),
+                event_id: None,
+                payload: "{}".into(),
+                channels: Vec::new(),
+                tags: Vec::new(),
+                created_at: NOW,
+            }),
+            endpoint: endpoint.id,
+            attempts: 0,
+            failed_in_round: 0,
+            trigger: Trigger::Scheduled,
+            lease: Lease {
+                node: self.entropy.id(&self.clock),
+                until: NOW + Duration::from_secs(60),
+            },
+        }
+    }
+
+    fn offer(&mut self, endpoint: &Arc<Endpoint>, jobs: usize) {
+        for _ in 0..jobs {
+            let job = self.job(endpoint);
+            assert!(self.lanes.offer(job, endpoint.clone()).is_empty());
+        }
+    }
+
+    fn started(&mut self) -> Vec<EndpointId> {
+        std::iter::from_fn(|| self.lanes.next_job()).map(|(job, _)| job.endpoint).collect()
+    }
+}
+
+fn limits() -> LaneLimits {
+    LaneLimits { in_flight_per_endpoint: 2, in_flight: 10, window: 4, held: 100 }
+}
+
+#[test]
+fn a_long_queue_takes_turns_with_a_short_one() {
+    let mut world = World::new(limits());
+    let (busy, quiet) = (world.endpoint(), world.endpoint());
+    world.offer(&busy, 50);
+    world.offer(&quiet, 1);
+    let started = world.started();
+    // The busy one is held to its own limit; the quiet one's only delivery goes second.
+    assert_eq!(started, [busy.id, quiet.id, busy.id]);
+    world.lanes.finished(busy.id);
+    assert_eq!(world.started(), [busy.id]);
+}
+
+#[test]
+fn the_global_limit_holds_and_frees_in_turn() {
+    let mut world = World::new(LaneLimits { in_flight: 3, ..limits() });
+    let endpoints: Vec<_> = (0..4).map(|_| world.endpoint()).collect();
+    for endpoint in &endpoints {
+        world.offer(endpoint, 2);
+    }
+    assert_eq!(world.started().len(), 3);
+    world.lanes.finished(endpoints[0].id);
+    assert_eq!(world.started(), [endpoints[3].id]);
+}
+
+#[test]
+fn a_full_lane_has_no_room_and_claims_again_when_half_is_free() {
+    let mut world = World::new(limits());
+    let endpoint = world.endpoint();
+    assert!(world.lanes.has_room(endpoint.id, NOW));
+    world.offer(&endpoint, 4);
+    assert!(!world.lanes.has_room(endpoint.id, NOW));
+    world.lanes.note_due(endpoint.id, NOW);
+    assert_eq!(world.lanes.due_claims(NOW), []);
+    assert_eq!(world.started().len(), 2);
+    world.lanes.finished(endpoint.id);
+    assert_eq!(world.lanes.due_claims(NOW), []);
+    world.lanes.finished(endpoint.id);
+    let claim = ClaimRequest { endpoint: endpoint.id, limit: 2 };
+    assert_eq!(world.lanes.due_claims(NOW), [claim]);
+    // One claim at a time, and nothing new overtakes what is being claimed.
+    world.lanes.note_due(endpoint.id, NOW);
+    assert_eq!(world.lanes.due_claims(NOW), []);
+    assert!(!world.lanes.has_room(endpoint.id, NOW));
+}
+
+#[test]
+fn a_retry_in_the_future_is_claimed_then_and_not_before() {
+    let mut world = World::new(limits());
+    let endpoint = world.endpoint();
+    let later = NOW + Duration::from_secs(30);
+    world.lanes.note_due(endpoint.id, later);
+    assert_eq!(world.lanes.due_claims(NOW), []);
+    assert_eq!(world.lanes.next_timer(), Some(later));
+    // It doesn't keep new deliveries out either.
+    assert!(world.lanes.has_room(endpoint.id, NOW));
+    assert_eq!(world.lanes.due_claims(later).len(), 1);
+    assert_eq!(world.lanes.next_timer(), None);
+}
+
+#[test]
+fn timers_do_not_pile_up() {
+    let mut world = World::new(limits());
+    let endpoint = world.endpoint();
+    let later = NOW + Duration::from_secs(30);
+    for _ in 0..1_000 {
+        world.lanes.note_due(endpoint.id, later);
+        world.offer(&endpoint, 1);
+        assert_eq!(world.started().len(), 1);
+        world.lanes.finished(endpoint.id);
+    }
+    assert_eq!(world.lanes.timers.len(), 1);
+}
+
+#[test]
+fn a_paused_lane_hands_back_its_queue_and_wakes_when_it_is_enabled() {
+    let mut world = World::new(limits());
+    let endpoint = world.endpoint();
+    world.offer(&endpoint, 4);
+    assert_eq!(world.started().len(), 2);
+    let paused = Arc::new(Endpoint {
+        state: EndpointState::Paused { at: NOW, reason: "test".into() },
+        revision: 2,
+        ..(*endpoint).clone()
+    });
+    assert_eq!(world.lanes.endpoint_changed(paused, NOW).len(), 2);
+    assert_eq!(world.started(), []);
+    // An older copy that comes late changes nothing.
+    assert_eq!(world.lanes.endpoint_changed(endpoint.clone(), NOW).len(), 0);
+    // A delivery that was claimed before the pause and arrives after it goes back too.
+    let late = world.job(&endpoint);
+    assert_eq!(world.lanes.offer(late, endpoint.clone()).len(), 1);
+    world.lanes.finished(endpoint.id);
+    world.lanes.finished(endpoint.id);
+    assert_eq!(world.lanes.held(), 0);
+    let enabled = Arc::new(Endpoint { revision: 3, ..(*endpoint).clone() });
+    world.lanes.endpoint_changed(enabled, NOW);
+    assert_eq!(world.lanes.due_claims(NOW).len(), 1);
+}
+
+#[test]
+fn a_lane_that_finds_no_room_altogether_is_not_forgotten() {
+    let mut world = World::new(LaneLimits { held: 4, window: 4, ..limits() });
+    let (full, starved) = (world.endpoint(), world.endpoint());
+    world.offer(&full, 4);
+    assert!(!world.lanes.has_room(starved.id, NOW));
+    world.lanes.note_due(starved.id, NOW);
+    assert_eq!(world.lanes.due_claims(NOW), []);
+    world.started();
+    world.lanes.finished(full.id);
+    world.lanes.finished(full.id);
+    let claims = world.lanes.due_claims(NOW);
+    assert_eq!(claims, [ClaimRequest { endpoint: starved.id, limit: 2 }]);
+}
+
+#[test]
+fn idle_lanes_cost_nothing() {
+    let mut world = World::new(limits());
+    for _ in 0..100 {
+        let endpoint = world.endpoint();
+        world.offer(&endpoint, 1);
+        world.started();
+        world.lanes.finished(endpoint.id);
+    }
+    assert!(world.lanes.lanes.is_empty());
+}

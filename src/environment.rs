@@ -1,0 +1,73 @@
+//! Environments: the outermost wall, each with the contract that it speaks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::contract::Contract;
+use crate::sender::Guard;
+
+/// An environment as configured.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    pub name: Arc<str>,
+    pub contract: Arc<Contract>,
+    /// Which addresses its deliveries may reach.
+    pub guard: Guard,
+    /// Whether `http://` endpoints are allowed although the contract wants `https://`.
+    pub allow_http: bool,
+}
+
+impl Environment {
+    /// Whether an endpoint's URL must be `https://`.
+    pub fn https_only(&self) -> bool {
+        self.contract.endpoint().https_only && !self.allow_http
+    }
+}
+
+/// All environments: the configured ones, and how those look that a signed token names.
+#[derive(Clone, Debug)]
+pub struct Environments {
+    configured: BTreeMap<Arc<str>, Arc<Environment>>,
+    /// What an environment speaks that isn't configured: one that a JWT's organisation
+    /// opened, or one that was taken out of the configuration while deliveries were pending.
+    other: Arc<Environment>,
+}
+
+impl Environments {
+    pub fn new(configured: Vec<Environment>, other: Environment) -> Environments {
+        let configured =
+            configured.into_iter().map(|one| (one.name.clone(), Arc::new(one))).collect();
+        Environments { configured, other: Arc::new(other) }
+    }
+
+    /// The environment of this name.
+    pub fn get(&self, name: &Arc<str>) -> Arc<Environment> {
+        match self.configured.get(name) {
+            Some(environment) => environment.clone(),
+            None => Arc::new(Environment { name: name.clone(), ..(*self.other).clone() }),
+        }
+    }
+
+    /// The longest timeout that any contract gives an attempt.
+    pub fn longest_timeout(&self) -> Duration {
+        let all = self.configured.values().chain([&self.other]);
+        all.map(|environment| environment.contract.retry().timeout).max().unwrap_or_default()
+    }
+
+    pub fn configured(&self) -> impl Iterator<Item = &Arc<Environment>> {
+        self.configured.values()
+    }
+
+    pub fn is_configured(&self, name: &str) -> bool {
+        self.configured.contains_key(name)
+    }
+
+    /// The configured environment, where there is exactly one.
+    pub fn only(&self) -> Option<&Arc<Environment>> {
+        match self.configured.len() {
+            1 => self.configured.values().next(),
+            _ => None,
+        }
+    }
+}
