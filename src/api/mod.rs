@@ -1,1 +1,139 @@
+//! HTTP in: the native API, wire-compatible with the Svix server's. One file per resource.
 
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::normalize_path::NormalizePath;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::clock::Clock;
+use crate::domain::{Error, ErrorCode};
+use crate::engine::Engine;
+use crate::entropy::Entropy;
+use crate::environment::Environments;
+use crate::store::Store;
+use error::ApiError;
+
+mod application;
+mod attempt;
+pub mod auth;
+mod endpoint;
+mod endpoint_headers;
+mod endpoint_input;
+mod endpoint_secret;
+mod error;
+mod event_type;
+mod extract;
+mod health;
+mod jwt;
+mod message;
+mod names;
+mod openapi;
+mod own_event_types;
+mod page;
+mod payload;
+pub mod server;
+
+pub use auth::Authenticator;
+pub use error::status;
+
+/// What the API works with.
+pub struct ApiParts {
+    pub store: Arc<dyn Store>,
+    pub engine: Engine,
+    pub environments: Arc<Environments>,
+    pub authenticator: Authenticator,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub limits: ApiLimits,
+}
+
+/// What the API takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiLimits {
+    /// The largest request body, and so the largest payload, in bytes.
+    pub max_body_bytes: usize,
+    /// Endpoints of one application.
+    pub endpoints_per_application: u32,
+}
+
+impl Default for ApiLimits {
+    fn default() -> ApiLimits {
+        ApiLimits { max_body_bytes: 1 << 20, endpoints_per_application: 1_000 }
+    }
+}
+
+/// What all handlers share.
+#[derive(Clone)]
+pub(crate) struct ApiState(Arc<Shared>);
+
+pub(crate) struct Shared {
+    parts: ApiParts,
+    own_event_types: own_event_types::OwnEventTypes,
+}
+
+impl std::ops::Deref for ApiState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Shared {
+    type Target = ApiParts;
+
+    fn deref(&self) -> &ApiParts {
+        &self.parts
+    }
+}
+
+/// The API as a service. Trailing slashes are trimmed before routing, as the Svix SDKs send
+/// them and people don't.
+pub fn service(parts: ApiParts) -> NormalizePath<Router> {
+    let max_body_bytes = parts.limits.max_body_bytes;
+    let (router, openapi) = routes().split_for_parts();
+    let router = router
+        .merge(openapi::pages(openapi))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(DefaultBodyLimit::max(max_body_bytes))
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(ApiState(Arc::new(Shared { parts, own_event_types: Default::default() })));
+    NormalizePath::trim_trailing_slash(router)
+}
+
+/// The OpenAPI description of the native API, as JSON.
+pub fn openapi_json() -> String {
+    routes().into_openapi().to_pretty_json().unwrap_or_default()
+}
+
+fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(openapi::description())
+        .merge(health::router())
+        .merge(application::router())
+        .merge(event_type::router())
+        .merge(endpoint::router())
+        .merge(endpoint_secret::router())
+        .merge(endpoint_headers::router())
+        .merge(message::router())
+        .merge(attempt::router())
+}
+
+async fn unknown_path(request: Request) -> ApiError {
+    let path = request.uri().path().chars().take(200).collect::<String>();
+    Error::new(ErrorCode::NotFound, format!("No such route: {} {path}", request.method())).into()
+}
+
+async fn unknown_method(request: Request) -> ApiError {
+    let detail = format!("This route doesn't take {}", request.method());
+    Error::new(ErrorCode::MethodNotAllowed, detail).into()
+}
+
+/// A panic is our defect; it costs one request.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    ApiError(Error::internal("a handler panicked")).into_response()
+}

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use super::{ApplicationId, EndpointId, Metadata, SecretText, SigningSecret, Timestamp};
 
+/// The subscription that takes every event type, where a contract allows it.
+pub const ALL_EVENTS: &str = "*";
+
 /// The HTTP method of a delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -151,7 +154,7 @@ impl Endpoint {
     pub fn takes(&self, event_type: &str, channels: &[String]) -> bool {
         let type_matches = match &self.event_types {
             None => true,
-            Some(types) => types.iter().any(|wanted| wanted == event_type),
+            Some(types) => types.iter().any(|wanted| wanted == event_type || wanted == ALL_EVENTS),
         };
         let channel_matches = match &self.channels {
             None => true,

@@ -23,8 +23,6 @@ pub enum ErrorCode {
     Validation,
     /// The body is larger than the limit.
     PayloadTooLarge,
-    /// A body whose content type isn't JSON.
-    UnsupportedMediaType,
     /// More requests than the limit allows.
     RateLimited,
     /// The store can't take it now; the same request may succeed later.
@@ -45,7 +43,6 @@ impl ErrorCode {
             ErrorCode::BadRequest => "bad_request",
             ErrorCode::Validation => "validation_error",
             ErrorCode::PayloadTooLarge => "payload_too_large",
-            ErrorCode::UnsupportedMediaType => "unsupported_media_type",
             ErrorCode::RateLimited => "rate_limit_exceeded",
             ErrorCode::Unavailable => "unavailable",
             ErrorCode::Internal => "internal_error",

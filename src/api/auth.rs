@@ -1,0 +1,194 @@
+//! Who is calling: API keys and signed tokens, and what they open.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::ApiState;
+use super::error::ApiError;
+use super::jwt::JwtVerification;
+use crate::clock::Clock;
+use crate::domain::{
+    Application, ApplicationId, Error, ErrorCode, Reference, Result, Scope, SecretText, Timestamp,
+};
+use crate::entropy::Entropy;
+use crate::environment::Environment;
+use crate::store::Store;
+
+/// The prefix of the API keys that we make, so that they are recognised where they leak.
+const KEY_PREFIX: &str = "hw_";
+
+/// How long a key is remembered after it was looked up, and so how long a revoked key may
+/// still be taken.
+const KEY_REMEMBERED: Duration = Duration::from_secs(2);
+
+/// Keys remembered at once.
+const KEYS_REMEMBERED: usize = 10_000;
+
+/// Names the environment where a key covers several.
+pub const ENVIRONMENT_HEADER: &str = "hookwright-environment";
+
+/// Makes the text of a new API key. Its holder sees it once; we keep [`hash_key`].
+pub fn generate_key(entropy: &Entropy) -> SecretText {
+    SecretText::new(format!("{KEY_PREFIX}{}", hex::encode(entropy.bytes::<32>())))
+}
+
+/// What is stored of a key. A fast hash is enough: the keys that we make have 256 random bits.
+pub fn hash_key(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+/// Tells who a credential belongs to.
+pub struct Authenticator {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    /// The admin key from the configuration, hashed.
+    admin_key: Option<[u8; 32]>,
+    jwt: Option<JwtVerification>,
+    remembered: Mutex<HashMap<[u8; 32], (Timestamp, Scope)>>,
+}
+
+impl Authenticator {
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        admin_key: Option<&SecretText>,
+        jwt_secret: Option<&SecretText>,
+    ) -> Authenticator {
+        Authenticator {
+            store,
+            clock,
+            admin_key: admin_key.map(|key| hash_key(key.expose())),
+            jwt: jwt_secret.map(JwtVerification::new),
+            remembered: Mutex::default(),
+        }
+    }
+
+    /// What this credential opens.
+    ///
+    /// # Errors
+    /// `authentication_failed` where nobody issued it, or it was revoked or has expired.
+    pub async fn scope(&self, credential: &str) -> Result<Scope> {
+        let now = self.clock.now();
+        let hash = hash_key(credential);
+        if let Some((until, scope)) = self.remembered().get(&hash)
+            && now < *until
+        {
+            return Ok(scope.clone());
+        }
+        if self.admin_key.is_some_and(|admin| bool::from(admin.ct_eq(&hash))) {
+            return Ok(Scope::Admin);
+        }
+        if credential.matches('.').count() == 2
+            && let Some(jwt) = &self.jwt
+            && let Some(scope) = jwt.scope(credential, now)
+        {
+            return Ok(scope);
+        }
+        let key = self.store.find_key(hash).await?;
+        let scope = key.map(|key| key.scope).ok_or_else(unauthenticated)?;
+        let mut remembered = self.remembered();
+        if remembered.len() >= KEYS_REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(hash, (now + KEY_REMEMBERED, scope.clone()));
+        Ok(scope)
+    }
+
+    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Timestamp, Scope)>> {
+        self.remembered.lock().expect("no panic while the keys are held")
+    }
+}
+
+fn unauthenticated() -> Error {
+    Error::new(
+        ErrorCode::AuthenticationFailed,
+        "Invalid or missing token: send `Authorization: Bearer <key>`",
+    )
+}
+
+/// An authenticated caller, in the one environment that the request is about.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) environment: Arc<Environment>,
+    /// The only application that the credential opens, where it is that narrow.
+    pub(super) only_application: Option<ApplicationId>,
+}
+
+impl Caller {
+    /// The application of this name, if it is the caller's.
+    pub(super) async fn application(
+        &self,
+        state: &ApiState,
+        name: String,
+    ) -> Result<Arc<Application>> {
+        let reference = Reference(name);
+        let application = state.store.get_application(&self.environment.name, &reference).await?;
+        match self.only_application {
+            Some(only) if only != application.id => Err(Error::not_found()),
+            _ => Ok(application),
+        }
+    }
+
+    /// Refuses credentials of a single application, for what concerns the company as a whole.
+    pub(super) fn require_environment(&self) -> Result<()> {
+        match self.only_application {
+            None => Ok(()),
+            Some(_) => Err(Error::new(
+                ErrorCode::Forbidden,
+                "This key covers a single application; this needs one of its environment",
+            )),
+        }
+    }
+}
+
+impl FromRequestParts<ApiState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Caller, ApiError> {
+        let credential = bearer(&parts.headers).ok_or_else(unauthenticated)?;
+        let scope = state.authenticator.scope(credential).await?;
+        let named = parts.headers.get(ENVIRONMENT_HEADER).and_then(|value| value.to_str().ok());
+        let (name, only_application) = match scope {
+            Scope::Admin => (admin_environment(state, named)?, None),
+            Scope::Environment(name) => (name, None),
+            Scope::Application { environment, application } => (environment, Some(application)),
+        };
+        if named.is_some_and(|named| *named != *name) {
+            return Err(Error::not_found().into());
+        }
+        Ok(Caller { environment: state.environments.get(&name), only_application })
+    }
+}
+
+/// An admin key opens every environment, so a request with one has to say which it means.
+fn admin_environment(state: &ApiState, named: Option<&str>) -> Result<Arc<str>> {
+    match (named, state.environments.only()) {
+        (Some(name), _) if state.environments.is_configured(name) => Ok(Arc::from(name)),
+        (Some(_), _) => Err(Error::not_found()),
+        (None, Some(only)) => Ok(only.name.clone()),
+        (None, None) => {
+            let names: Vec<&str> = state.environments.configured().map(|one| &*one.name).collect();
+            Err(Error::new(
+                ErrorCode::EnvironmentRequired,
+                format!(
+                    "This key opens several environments: name one in the header `{ENVIRONMENT_HEADER}` ({})",
+                    names.join(", ")
+                ),
+            ))
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, credential) =
+        headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let credential = credential.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !credential.is_empty()).then_some(credential)
+}

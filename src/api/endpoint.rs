@@ -1,0 +1,332 @@
+//! Endpoints: where an application wants its events delivered.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ApiState;
+use super::auth::Caller;
+use super::endpoint_input::{AuthIn, EndpointIn, refuse_secret};
+use super::endpoint_secret::new_secret;
+use super::error::{ApiResult, ErrorBody, ValidationBody};
+use super::extract::{Body, Path, Query, present};
+use super::page::{List, Order, PageQuery};
+use crate::domain::{
+    Application, Auth, Endpoint, EndpointState, Metadata, Reference, Result, SigningSecret,
+};
+use crate::store::EndpointChange;
+
+pub(super) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, patch, delete))
+}
+
+/// An endpoint. Its secrets are not in it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct EndpointOut {
+    id: String,
+    uid: Option<String>,
+    url: String,
+    name: String,
+    description: String,
+    version: u16,
+    /// Whether it takes no deliveries at present, for whichever reason.
+    disabled: bool,
+    /// Whether a rule of the contract stopped it. Its events wait; `disabled: false` enables
+    /// it again and sends them.
+    paused: bool,
+    paused_at: Option<String>,
+    pause_reason: Option<String>,
+    disabled_at: Option<String>,
+    disabled_reason: Option<String>,
+    filter_types: Option<Vec<String>>,
+    channels: Option<Vec<String>>,
+    method: &'static str,
+    auth: AuthOut,
+    environment: String,
+    metadata: Metadata,
+    created_at: String,
+    updated_at: String,
+}
+
+/// How deliveries authenticate, without the credential.
+#[derive(Serialize, ToSchema)]
+struct AuthOut {
+    /// `none`, `basic` or `header`.
+    r#type: &'static str,
+    /// The header's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
+impl From<&Auth> for AuthOut {
+    fn from(auth: &Auth) -> AuthOut {
+        let name = match auth {
+            Auth::None | Auth::Basic { .. } => None,
+            Auth::Header { name, .. } => Some(name.clone()),
+        };
+        AuthOut { r#type: auth.kind().as_str(), name }
+    }
+}
+
+impl From<&Endpoint> for EndpointOut {
+    fn from(endpoint: &Endpoint) -> EndpointOut {
+        let (paused, disabled) = match &endpoint.state {
+            EndpointState::Enabled => (None, None),
+            EndpointState::Paused { at, reason } => (Some((at.to_string(), reason.clone())), None),
+            EndpointState::Disabled { at, reason } => {
+                (None, Some((at.to_string(), reason.clone())))
+            }
+        };
+        let (paused_at, pause_reason) = paused.unzip();
+        let (disabled_at, disabled_reason) = disabled.unzip();
+        EndpointOut {
+            id: endpoint.id.to_string(),
+            uid: endpoint.uid.clone(),
+            url: endpoint.url.clone(),
+            name: endpoint.name.clone(),
+            description: endpoint.description.clone(),
+            version: 1,
+            disabled: !endpoint.state.delivers(),
+            paused: paused_at.is_some(),
+            paused_at,
+            pause_reason,
+            disabled_at,
+            disabled_reason,
+            filter_types: endpoint.event_types.clone(),
+            channels: endpoint.channels.clone(),
+            method: endpoint.method.as_str(),
+            auth: (&endpoint.auth).into(),
+            environment: endpoint.environment.to_string(),
+            metadata: endpoint.metadata.clone(),
+            created_at: endpoint.created_at.to_string(),
+            updated_at: endpoint.updated_at.to_string(),
+        }
+    }
+}
+
+fn show(endpoint: &Endpoint) -> Json<EndpointOut> {
+    Json(endpoint.into())
+}
+
+/// The endpoint that a path names.
+pub(super) async fn find(
+    state: &ApiState,
+    caller: &Caller,
+    (app_id, endpoint_id): (String, String),
+) -> Result<std::sync::Arc<Endpoint>> {
+    let application = caller.application(state, app_id).await?;
+    state.store.get_endpoint(application.id, &Reference(endpoint_id)).await
+}
+
+/// Stores a changed endpoint and tells the engine.
+pub(super) async fn store_changed(
+    state: &ApiState,
+    caller: &Caller,
+    from_revision: u64,
+    changed: Endpoint,
+) -> Result<std::sync::Arc<Endpoint>> {
+    let change = EndpointChange {
+        endpoint: Endpoint { updated_at: state.clock.now(), ..changed },
+        from_revision,
+    };
+    let unique_name = caller.environment.contract.endpoint().unique_name;
+    let stored = state.store.update_endpoint(change, unique_name).await?;
+    state.engine.endpoint_changed(stored.clone()).await;
+    Ok(stored)
+}
+
+/// Create an endpoint
+///
+/// What it may have (methods, authentication, headers, a secret of its own) is the contract's
+/// decision.
+#[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint", tag = "Endpoint", operation_id = "v1.endpoint.create",
+    params(("app_id" = String, Path, description = "The application's id or uid")),
+    request_body = EndpointIn,
+    responses((status = 201, body = EndpointOut), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 422, body = ValidationBody)))]
+async fn create(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(app_id): Path<String>,
+    Body(input): Body<EndpointIn>,
+) -> ApiResult<(StatusCode, Json<EndpointOut>)> {
+    let application = caller.application(&state, app_id).await?;
+    let secret = input.secret.clone();
+    let draft = input.apply_to(blank(&state, &application, &caller), state.clock.now());
+    let endpoint = draft.check(&state, &caller.environment).await?;
+    let secret = new_secret(&state, &caller.environment, secret, "secret")?;
+    let endpoint = Endpoint {
+        secrets: secret.map(|text| SigningSecret { text, expires_at: None }).into_iter().collect(),
+        ..endpoint
+    };
+    let unique_name = caller.environment.contract.endpoint().unique_name;
+    let limit = state.limits.endpoints_per_application;
+    let created = state.store.create_endpoint(endpoint, unique_name, limit).await?;
+    Ok((StatusCode::CREATED, show(&created)))
+}
+
+/// An endpoint before anything is set.
+fn blank(state: &ApiState, application: &Application, caller: &Caller) -> Endpoint {
+    let now = state.clock.now();
+    Endpoint {
+        id: state.entropy.id(&state.clock),
+        application_id: application.id,
+        environment: caller.environment.name.clone(),
+        uid: None,
+        name: String::new(),
+        description: String::new(),
+        url: String::new(),
+        method: caller.environment.contract.endpoint().default_method,
+        auth: Auth::None,
+        headers: Vec::new(),
+        event_types: None,
+        channels: None,
+        metadata: Metadata::new(),
+        state: EndpointState::Enabled,
+        secrets: Vec::new(),
+        revision: 1,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// List an application's endpoints
+#[utoipa::path(get, path = "/api/v1/app/{app_id}/endpoint", tag = "Endpoint", operation_id = "v1.endpoint.list",
+    params(("app_id" = String, Path, description = "The application's id or uid"), PageQuery),
+    responses((status = 200, body = List<EndpointOut>), (status = 404, body = ErrorBody)))]
+async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(app_id): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> ApiResult<Json<List<EndpointOut>>> {
+    let application = caller.application(&state, app_id).await?;
+    let request = page.read(Order::Ascending)?;
+    let rows = state.store.list_endpoints(application.id, request.page()).await?;
+    Ok(Json(request.answer(rows, |row| row.id, |row| (&*row).into())))
+}
+
+/// Get an endpoint
+#[utoipa::path(get, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}", tag = "Endpoint", operation_id = "v1.endpoint.get",
+    params(("app_id" = String, Path, description = "The application's id or uid"),
+        ("endpoint_id" = String, Path, description = "The endpoint's id or uid")),
+    responses((status = 200, body = EndpointOut), (status = 404, body = ErrorBody)))]
+async fn get(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(path): Path<(String, String)>,
+) -> ApiResult<Json<EndpointOut>> {
+    Ok(show(&*find(&state, &caller, path).await?))
+}
+
+/// Replace an endpoint
+///
+/// Fields that the Svix API doesn't have stay as they are where they are left out; so do
+/// `disabled`, the headers and the secret.
+#[utoipa::path(put, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}", tag = "Endpoint", operation_id = "v1.endpoint.update",
+    params(("app_id" = String, Path, description = "The application's id or uid"),
+        ("endpoint_id" = String, Path, description = "The endpoint's id or uid")),
+    request_body = EndpointIn,
+    responses((status = 200, body = EndpointOut), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 422, body = ValidationBody)))]
+async fn update(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(path): Path<(String, String)>,
+    Body(input): Body<EndpointIn>,
+) -> ApiResult<Json<EndpointOut>> {
+    let found = find(&state, &caller, path).await?;
+    refuse_secret(input.secret.as_deref())?;
+    let draft = input.apply_to((*found).clone(), state.clock.now());
+    let changed = draft.check(&state, &caller.environment).await?;
+    Ok(show(&*store_changed(&state, &caller, found.revision, changed).await?))
+}
+
+/// What to change. Absent fields stay as they are, `null` clears.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct EndpointPatch {
+    url: Option<String>,
+    name: Option<String>,
+    description: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    uid: Option<Option<String>>,
+    disabled: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<String>>)]
+    filter_types: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<String>>)]
+    channels: Option<Option<Vec<String>>>,
+    metadata: Option<Metadata>,
+    method: Option<String>,
+    auth: Option<AuthIn>,
+    headers: Option<BTreeMap<String, String>>,
+    secret: Option<String>,
+}
+
+impl EndpointPatch {
+    /// The whole input that amounts to this change.
+    fn onto(self, endpoint: &Endpoint) -> EndpointIn {
+        EndpointIn {
+            url: self.url.unwrap_or_else(|| endpoint.url.clone()),
+            description: Some(self.description.unwrap_or_else(|| endpoint.description.clone())),
+            uid: self.uid.unwrap_or_else(|| endpoint.uid.clone()),
+            filter_types: self.filter_types.unwrap_or_else(|| endpoint.event_types.clone()),
+            channels: self.channels.unwrap_or_else(|| endpoint.channels.clone()),
+            metadata: Some(self.metadata.unwrap_or_else(|| endpoint.metadata.clone())),
+            name: self.name,
+            disabled: self.disabled,
+            method: self.method,
+            auth: self.auth,
+            headers: self.headers,
+            secret: self.secret,
+        }
+    }
+}
+
+/// Change an endpoint
+#[utoipa::path(patch, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}", tag = "Endpoint", operation_id = "v1.endpoint.patch",
+    params(("app_id" = String, Path, description = "The application's id or uid"),
+        ("endpoint_id" = String, Path, description = "The endpoint's id or uid")),
+    request_body = EndpointPatch,
+    responses((status = 200, body = EndpointOut), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 422, body = ValidationBody)))]
+async fn patch(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(path): Path<(String, String)>,
+    Body(change): Body<EndpointPatch>,
+) -> ApiResult<Json<EndpointOut>> {
+    let found = find(&state, &caller, path).await?;
+    refuse_secret(change.secret.as_deref())?;
+    let draft = change.onto(&found).apply_to((*found).clone(), state.clock.now());
+    let changed = draft.check(&state, &caller.environment).await?;
+    Ok(show(&*store_changed(&state, &caller, found.revision, changed).await?))
+}
+
+/// Delete an endpoint
+///
+/// What was not delivered to it yet is discarded.
+#[utoipa::path(delete, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}", tag = "Endpoint", operation_id = "v1.endpoint.delete",
+    params(("app_id" = String, Path, description = "The application's id or uid"),
+        ("endpoint_id" = String, Path, description = "The endpoint's id or uid")),
+    responses((status = 204), (status = 404, body = ErrorBody)))]
+async fn delete(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(path): Path<(String, String)>,
+) -> ApiResult<StatusCode> {
+    let found = find(&state, &caller, path).await?;
+    state.store.delete_endpoint(found.application_id, found.id, state.clock.now()).await?;
+    state.engine.endpoint_deleted(found.id);
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,100 @@
+//! Reading requests, with errors that name the field.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::ApiState;
+use super::error::ApiError;
+use crate::domain::{Error, ErrorCode, FieldError};
+
+/// A JSON body. The content type isn't looked at: curl's default is form encoding, and what
+/// is valid JSON was meant as such.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<ApiState> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Body<T>, ApiError> {
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+                let limit = state.limits.max_body_bytes;
+                Error::new(
+                    ErrorCode::PayloadTooLarge,
+                    format!("The body is larger than {limit} bytes"),
+                )
+            } else {
+                Error::new(ErrorCode::BadRequest, "The body could not be read")
+            }
+        })?;
+        Ok(Body(parse_json(&bytes)?))
+    }
+}
+
+/// Reads JSON. The fast reader says yes or no; only where it says no does the slower one find
+/// out at which field.
+pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let error = match serde_json::from_slice(bytes) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    if !error.is_data() {
+        return Err(Error::new(
+            ErrorCode::BadRequest,
+            format!("The body isn't valid JSON: {error}"),
+        ));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let path = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Ok(_) => String::new(),
+        Err(located) => located.path().to_string(),
+    };
+    let path = if path == "." { "" } else { &path };
+    Err(Error::field(path, sentence(&error)))
+}
+
+/// The error without its position, which the field's name replaces.
+fn sentence(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+/// Query parameters.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<ApiState> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Query<T>, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        let deserializer = serde_html_form::Deserializer::new(pairs);
+        serde_path_to_error::deserialize(deserializer).map(Query).map_err(|error| {
+            let parameter = error.path().to_string();
+            Error::fields(vec![FieldError::query(&parameter, error.inner().to_string())]).into()
+        })
+    }
+}
+
+/// Path parameters.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<ApiState> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Path<T>, ApiError> {
+        // A name that isn't even text names nothing.
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(path)| Path(path)).map_err(|_| Error::not_found().into())
+    }
+}
+
+/// A field of a partial update: absent (leave it) or there, which may be `null` (clear it).
+pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,93 @@
+//! The listening side: connections, their limits, and a graceful end.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::{Service, ServiceExt};
+
+use crate::clock::Clock;
+
+/// Connections open at once. Further ones wait in the listener's queue.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// How long a client may take to send a request's head.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait after accepting failed, as it does when file descriptors run out.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Serves until `stop` is cancelled; then lets requests under way end, for at most `grace`.
+pub async fn serve<S>(
+    listener: TcpListener,
+    service: S,
+    clock: Clock,
+    stop: CancellationToken,
+    grace: Duration,
+) where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .pipeline_flush(true);
+    builder.http2().timer(TokioTimer::new());
+    let service = TowerToHyperService::new(
+        service.map_request(|request: Request<Incoming>| request.map(Body::new)),
+    );
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let (stream, permit) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &connections, &clock) => accepted,
+        };
+        let connection = builder.serve_connection(TokioIo::new(stream), service.clone());
+        let connection = graceful.watch(connection.into_owned());
+        tokio::spawn(async move {
+            // What ends a connection early is the client's business.
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if clock.timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("stopping with requests under way");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+    clock: &Clock,
+) -> (tokio::net::TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
+    // The semaphore is never closed, so there is always a permit in the end.
+    let permit = connections.clone().acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Answers are small and complete: waiting to fill a packet only adds latency.
+                let _ = stream.set_nodelay(true);
+                return (stream, permit);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                clock.sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
