@@ -7,6 +7,8 @@ pub mod domain;
 
 pub mod contract;
 
+pub mod environment;
+
 pub mod api;
 
 pub mod store;

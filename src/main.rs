@@ -1,3 +1,7 @@
-//! The `hookwright` binary.
+//! The `hookwright` binary: the library's command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hookwright::cli::run()
+}
