@@ -2,4 +2,6 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod certificates;
+pub mod process;
 pub mod receiver;
+pub mod server;
