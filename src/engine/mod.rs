@@ -31,6 +31,9 @@ const UNRECORDED_OUTCOMES: usize = 4_096;
 /// How long a stop waits for the store to record what the last attempts brought.
 const RECORDING_GRACE: Duration = Duration::from_secs(10);
 
+/// How often idle connections are looked through.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
 /// What the engine works with.
 pub struct EngineParts {
     pub store: Arc<dyn Store>,
@@ -95,6 +98,7 @@ impl Engine {
             engine.lanes().note_due(endpoint, due);
         }
         engine.0.background.spawn(engine.clone().claim_forever());
+        engine.0.background.spawn(engine.clone().sweep_forever());
         engine.0.background.spawn(record::record_forever(engine.clone(), unrecorded));
         Ok(engine)
     }
@@ -168,6 +172,17 @@ impl Engine {
         inner.background.close();
         if inner.clock.timeout(RECORDING_GRACE, inner.background.wait()).await.is_err() {
             tracing::warn!("stopping with outcomes unrecorded; their attempts will be repeated");
+        }
+    }
+
+    /// Closes connections to receivers that nobody has used for a while.
+    async fn sweep_forever(self) {
+        let inner = &self.0;
+        loop {
+            tokio::select! {
+                () = inner.stopping.cancelled() => return inner.sender.close_idle(),
+                () = inner.clock.sleep(SWEEP_INTERVAL) => inner.sender.sweep_idle(),
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use url::Host;
 
 use super::connection::{Http1, SharedConnection};
+use super::guard::Blocked;
 use super::origin::Origin;
 use super::pool::Pooled;
 use super::progress::Progress;
@@ -84,14 +85,11 @@ impl Connector {
         for address in found.into_iter().take(MAX_ADDRESSES) {
             match origin.guard.check_ip(address) {
                 Ok(()) => allowed.push(address),
-                Err(reason) => blocked.push(format!("{reason}.")),
+                Err(reason) => blocked.push(reason),
             }
         }
         if allowed.is_empty() {
-            let sentence = format!("Deliveries may not go to {}.", origin.bare_host());
-            let mut failure = Failure::new(FailureKind::Blocked, None, sentence);
-            failure.causes.append(&mut blocked);
-            return Err(failure);
+            return Err(refused(origin, &blocked));
         }
         Ok(allowed)
     }
@@ -173,4 +171,19 @@ fn connect_failure(origin: &Origin, errors: &[(SocketAddr, io::Error)]) -> Failu
 fn handshake_failure(error: &hyper::Error) -> Failure {
     let sentence = "The receiver broke off before the request could be sent.";
     Failure::new(FailureKind::Reset, Some(Phase::Send), sentence).caused_by(error)
+}
+
+/// The failure of a host with no address that may be reached. Customers read it, so it says
+/// what kinds of addresses a name has and not which: that would map the network behind us.
+fn refused(origin: &Origin, blocked: &[Blocked]) -> Failure {
+    let sentence = format!("Deliveries may not go to {}.", origin.bare_host());
+    let mut failure = Failure::new(FailureKind::Blocked, None, sentence);
+    for reason in blocked {
+        tracing::debug!(host = origin.bare_host(), %reason, "address refused");
+        let cause = format!("Its address is {}.", reason.range());
+        if !failure.causes.contains(&cause) {
+            failure.causes.push(cause);
+        }
+    }
+    failure
 }

@@ -42,6 +42,13 @@ pub struct Blocked {
     range: &'static str,
 }
 
+impl Blocked {
+    /// The kind of address, as a noun with its article.
+    pub fn range(&self) -> &'static str {
+        self.range
+    }
+}
+
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.embedded {

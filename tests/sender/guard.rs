@@ -47,9 +47,9 @@ async fn a_name_with_no_allowed_address_is_blocked() {
         failure.causes,
         [
             "Deliveries may not go to inner.example.",
-            "10.0.0.1 is a private address.",
-            "127.0.0.1 is a loopback address.",
-            "::ffff:127.0.0.1 stands for 127.0.0.1, which is a loopback address.",
+            // The kinds of the addresses, each once; not the addresses.
+            "Its address is a private address.",
+            "Its address is a loopback address.",
         ]
     );
     assert_eq!(receiver.connections(), 0);
@@ -98,7 +98,7 @@ async fn a_name_that_changes_its_mind_is_judged_each_time() {
     assert_eq!(lookups.load(SeqCst), 1, "what was judged is what was dialled");
     sender.close_idle();
     let failure = blocked(&sender, url, &guard).await;
-    assert_eq!(failure.causes[1], "127.0.0.2 is a loopback address.");
+    assert_eq!(failure.causes[1], "Its address is a loopback address.");
     assert_eq!(lookups.load(SeqCst), 2);
     assert_eq!(receiver.requests().len(), 1);
 }
