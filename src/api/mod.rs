@@ -92,18 +92,17 @@ impl std::ops::Deref for Shared {
 }
 
 /// The API as a service. Trailing slashes are trimmed before routing, as the Svix SDKs send
-/// them and people don't.
-pub fn service(parts: ApiParts) -> NormalizePath<Router> {
+/// them and people don't; the reference page needs its own, so it stands outside.
+pub fn service(parts: ApiParts) -> Router {
     let max_body_bytes = parts.limits.max_body_bytes;
     let (router, openapi) = routes().split_for_parts();
-    let router = router
-        .merge(openapi::pages(openapi))
+    let api = router
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(max_body_bytes))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(ApiState(Arc::new(Shared { parts, own_event_types: Default::default() })));
-    NormalizePath::trim_trailing_slash(router)
+    openapi::pages(openapi).fallback_service(NormalizePath::trim_trailing_slash(api))
 }
 
 /// The OpenAPI description of the native API, as JSON.

@@ -37,6 +37,6 @@ pub(super) fn description() -> OpenApi {
 
 /// `/api/v1/openapi.json`, and `/docs` to read it in a browser. The page's files are in the
 /// binary: it asks nobody else for anything.
-pub(super) fn pages<S: Clone + Send + Sync + 'static>(openapi: OpenApi) -> Router<S> {
+pub(super) fn pages(openapi: OpenApi) -> Router {
     SwaggerUi::new("/docs").url("/api/v1/openapi.json", openapi).into()
 }
