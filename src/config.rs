@@ -95,7 +95,7 @@ pub struct Settings {
     /// Certificates (PEM) to trust beside the web's, for receivers of your own
     #[arg(long, env = "HOOKWRIGHT_TLS_CA_FILE", value_name = "FILE")]
     tls_ca_file: Option<PathBuf>,
-    /// The User-Agent of deliveries [default: Hookwright/<version>]
+    /// The User-Agent of deliveries [default: Hookwright and its version]
     #[arg(long, env = "HOOKWRIGHT_USER_AGENT", value_name = "TEXT")]
     user_agent: Option<String>,
     /// The environments, by name. In the file only; `--environments` makes simple ones.

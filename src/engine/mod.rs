@@ -1,6 +1,6 @@
 //! The engine: takes what was accepted, attempts it, decides what comes next, and looks into
 //! the store for what is due. It asks the clock, sleeps and wakes; the rules it applies are
-//! `domain`'s, and the state it keeps is in [`lanes`].
+//! `domain`'s, and the state it keeps is in `lanes`.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
