@@ -1,5 +1,6 @@
 //! Recording outcomes: many at a time, in the order of their arrival.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -25,7 +26,7 @@ pub(super) async fn record_forever(engine: Engine, mut unrecorded: mpsc::Receive
                 if received == 0 {
                     return;
                 }
-                engine.record(std::mem::take(&mut batch)).await;
+                engine.record(batch.drain(..).collect()).await;
             }
             // The channel never closes by itself: the engine holds its sender.
             () = async {
@@ -39,7 +40,7 @@ pub(super) async fn record_forever(engine: Engine, mut unrecorded: mpsc::Receive
 impl Engine {
     /// Records a batch, however long the store takes to accept it: an outcome that is not
     /// recorded is an attempt that will be repeated.
-    async fn record(&self, batch: Vec<Recorded>) {
+    async fn record(&self, batch: Arc<[Recorded]>) {
         let inner = &self.0;
         let retries: Vec<(EndpointId, Timestamp)> = batch
             .iter()

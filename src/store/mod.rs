@@ -285,7 +285,7 @@ pub trait Store: Send + Sync {
     /// a delivery that isn't pending any more (a repeated attempt, a discarded delivery) is
     /// recorded as an attempt and changes nothing else. Returns the endpoints whose state
     /// changed.
-    async fn record(&self, attempts: Vec<Recorded>) -> Result<Vec<Arc<Endpoint>>>;
+    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Vec<Arc<Endpoint>>>;
     /// Starts a new round of attempts at a delivery, or a first one where the message was
     /// never meant for this endpoint, and claims it.
     async fn resend(

@@ -228,7 +228,7 @@ impl World {
     }
 
     pub(crate) async fn record(&self, recorded: Vec<Recorded>) -> Vec<Arc<Endpoint>> {
-        self.store().record(recorded).await.unwrap()
+        self.store().record(recorded.into()).await.unwrap()
     }
 
     /// A failed attempt, to be repeated at once.

@@ -227,8 +227,8 @@ impl Store for SqliteStore {
         self.writer.write(ChecksFirst, move |batch| claim::release(batch, deliveries, node)).await
     }
 
-    async fn record(&self, attempts: Vec<Recorded>) -> Result<Vec<Arc<Endpoint>>> {
-        self.writer.write(ChecksFirst, |batch| record::record(batch, attempts)).await
+    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Vec<Arc<Endpoint>>> {
+        self.writer.write(ChecksFirst, move |batch| record::record(batch, &attempts)).await
     }
 
     async fn resend(
