@@ -1,7 +1,7 @@
 //! Other languages, which share no code with the server, to check what it sends.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -58,4 +58,50 @@ pub fn hmac_sha256_hex<'a>(key: &str, contents: impl IntoIterator<Item = &'a [u8
         &json!({ "key": key, "contents": contents }),
     );
     serde_json::from_value(signed).unwrap()
+}
+
+/// A receiver in another language, listening until it is dropped.
+pub struct HttpProgram {
+    child: Child,
+    port: u16,
+}
+
+impl HttpProgram {
+    /// A server in JavaScript. `program` defines `respond(request, body)`, which returns the
+    /// status to answer with.
+    pub fn node(program: &str) -> HttpProgram {
+        let frame = format!(
+            "const crypto = require('crypto');\n{program}\n\
+             const server = require('http').createServer((request, response) => {{\n\
+               const parts = [];\n\
+               request.on('data', (part) => parts.push(part));\n\
+               request.on('end', () => {{\n\
+                 response.statusCode = respond(request, Buffer.concat(parts).toString('utf8'));\n\
+                 response.end();\n\
+               }});\n\
+             }});\n\
+             server.listen(0, '127.0.0.1', () => console.log(server.address().port));"
+        );
+        let mut child = Command::new("node")
+            .args(["-e", &frame])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("node can't be run: {error}"));
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port = line.trim().parse().unwrap_or_else(|_| panic!("no port but {line:?}"));
+        HttpProgram { child, port }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+impl Drop for HttpProgram {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
