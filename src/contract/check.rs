@@ -73,7 +73,7 @@ fn check_body(contract: &Contract, body: &[u8]) -> Result<(), TemplateError> {
         return Ok(());
     }
     let text = String::from_utf8_lossy(body);
-    let Err(error) = json::validate(&text) else { return Ok(()) };
+    let Err(error) = json::validate_body(&text) else { return Ok(()) };
     let near: String = text.get(error.offset..).unwrap_or_default().chars().take(30).collect();
     let hint = "values are quoted for you: {{ event.type }} without quotes around it".to_owned();
     let message = format!("the body isn't JSON: {error}, near `{}`", near.escape_debug());

@@ -9,6 +9,9 @@ use super::number;
 /// How deep arrays and objects may be nested. Payloads are held to it when they come in.
 pub const MAX_DEPTH: usize = 64;
 
+/// How many levels deeper a body may be than the payload that a contract wraps in it.
+const ENVELOPE_DEPTH: usize = 16;
+
 /// Why a text isn't JSON (RFC 8259).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct JsonError {
@@ -58,7 +61,7 @@ pub(super) fn stringified(text: &str) -> Result<String, JsonError> {
 /// The raw text of a member of the object `text`; the last one, where the key is repeated.
 /// `None` where there is none or `text` isn't an object.
 pub(super) fn member<'a>(text: &'a str, name: &str) -> Result<Option<&'a str>, JsonError> {
-    let mut scan = Scanner { text, at: 0 };
+    let mut scan = Scanner { text, at: 0, max_depth: MAX_DEPTH };
     scan.skip_space();
     if !scan.eat(b'{') {
         return Ok(None);
@@ -82,9 +85,14 @@ pub(super) fn member<'a>(text: &'a str, name: &str) -> Result<Option<&'a str>, J
     }
 }
 
-/// Whether `text` is one JSON value, not nested too deep.
+/// Whether `text` is one JSON value, not nested too deep to be published.
 pub(super) fn validate(text: &str) -> Result<(), JsonError> {
-    parse(text).map(|_| ())
+    parse(text, MAX_DEPTH).map(|_| ())
+}
+
+/// Whether `text` is one JSON value, not nested deeper than a body can be.
+pub(super) fn validate_body(text: &str) -> Result<(), JsonError> {
+    parse(text, MAX_DEPTH + ENVELOPE_DEPTH).map(|_| ())
 }
 
 /// Writes `content` as a JSON string, escaping only what JSON requires.
@@ -130,7 +138,8 @@ const fn needs_attention(byte: u8) -> bool {
 }
 
 fn rewrite(text: &str, form: Form) -> Result<String, JsonError> {
-    let value = parse(text)?;
+    // A contract may rewrite the payload together with what it is wrapped in.
+    let value = parse(text, MAX_DEPTH + ENVELOPE_DEPTH)?;
     let mut out = Vec::with_capacity(text.len());
     write(value, form, &mut out);
     String::from_utf8(out).map_err(|_| JsonError { offset: 0, message: "not UTF-8" })
@@ -197,8 +206,8 @@ fn array_index(key: &[u8]) -> Option<u64> {
     (canonical && index < u64::from(u32::MAX)).then_some(index)
 }
 
-fn parse(text: &str) -> Result<Json<'_>, JsonError> {
-    let mut scan = Scanner { text, at: 0 };
+fn parse(text: &str, max_depth: usize) -> Result<Json<'_>, JsonError> {
+    let mut scan = Scanner { text, at: 0, max_depth };
     scan.skip_space();
     let value = scan.value(0)?;
     scan.skip_space();
@@ -211,6 +220,8 @@ fn parse(text: &str) -> Result<Json<'_>, JsonError> {
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    /// Levels of nesting that [`Scanner::value`] goes into.
+    max_depth: usize,
 }
 
 impl<'a> Scanner<'a> {
@@ -236,7 +247,7 @@ impl<'a> Scanner<'a> {
 
     fn value(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
         match self.peek() {
-            Some(b'{' | b'[') if depth == MAX_DEPTH => self.fail("nested too deep"),
+            Some(b'{' | b'[') if depth == self.max_depth => self.fail("nested too deep"),
             Some(b'{') => self.object(depth + 1),
             Some(b'[') => self.array(depth + 1),
             Some(b'"') => self.string().map(Json::String),

@@ -71,6 +71,12 @@ fn nesting_stops_at_the_limit() {
     let error = validate(&nested(MAX_DEPTH + 1)).unwrap_err();
     assert_eq!(error.to_string(), "nested too deep at byte 64");
     assert!(validate(&"[".repeat(1_000_000)).is_err());
+    // Around what may be published there is room for what a contract wraps it in.
+    let wrapped = format!(r#"{{"data":{}}}"#, nested(MAX_DEPTH));
+    assert_eq!(canonical(&wrapped).as_deref(), Ok(wrapped.as_str()));
+    assert_eq!(stringified(&wrapped).as_deref(), Ok(wrapped.as_str()));
+    assert_eq!(validate_body(&wrapped), Ok(()));
+    assert!(canonical(&nested(MAX_DEPTH + ENVELOPE_DEPTH + 1)).is_err());
 }
 
 /// Escapes some of the characters, as other programs might have written them.

@@ -2,6 +2,10 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod certificates;
+pub mod environments;
+pub mod payloads;
 pub mod process;
+pub mod programs;
 pub mod receiver;
 pub mod server;
+pub mod tenant;
