@@ -89,6 +89,9 @@ pub struct Settings {
     /// Deliveries held in memory altogether [default: 20000]
     #[arg(long, env = "HOOKWRIGHT_HELD", value_name = "N")]
     held: Option<usize>,
+    /// Bytes of payloads held in memory altogether [default: 268435456]
+    #[arg(long, env = "HOOKWRIGHT_HELD_BYTES", value_name = "BYTES")]
+    held_bytes: Option<usize>,
     /// The address that deliveries leave from [default: the system's choice]
     #[arg(long, env = "HOOKWRIGHT_SOURCE_ADDRESS", value_name = "IP")]
     source_address: Option<IpAddr>,
@@ -227,6 +230,7 @@ impl Settings {
             in_flight_per_endpoint,
             window,
             held,
+            held_bytes,
             source_address,
             tls_ca_file,
             user_agent
@@ -266,6 +270,7 @@ impl Settings {
                 )?,
                 window: positive("window", self.window, lanes.window)?,
                 held: positive("held", self.held, lanes.held)?,
+                held_bytes: positive("held_bytes", self.held_bytes, lanes.held_bytes)?,
             },
             source_address: self.source_address,
             tls_ca_file: self.tls_ca_file,

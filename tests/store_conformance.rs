@@ -64,6 +64,7 @@ macro_rules! conformance {
             publishing::ten_threads_publish_and_record_at_the_same_time,
             publishing::a_room_that_panics_fails_its_own_message_and_loses_no_other,
             claiming::what_is_due_is_claimed_oldest_first,
+            claiming::a_claim_stops_at_so_many_bytes,
             claiming::nothing_is_claimed_twice_until_its_lease_runs_out,
             claiming::the_next_due_time_is_the_earliest_of_what_is_left,
             claiming::only_live_enabled_endpoints_are_claimed_for,

@@ -227,9 +227,6 @@ async fn delete(
 ) -> ApiResult<StatusCode> {
     let application = caller.application(&state, app_id).await?;
     caller.require_environment()?;
-    let now = state.clock.now();
-    for endpoint in state.store.delete_application(application.id, now).await? {
-        state.engine.endpoint_deleted(endpoint);
-    }
+    state.engine.delete_application(application.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

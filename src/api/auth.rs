@@ -79,6 +79,8 @@ impl Authenticator {
         let hash = hash_key(credential);
         if let Some((until, scope)) = self.remembered().get(&hash)
             && now < *until
+            // A clock that was set back must not keep a key alive that was revoked since.
+            && *until <= now + KEY_REMEMBERED
         {
             return Ok(scope.clone());
         }

@@ -125,7 +125,7 @@ pub(super) async fn find(
     state.store.get_endpoint(application.id, &Reference(endpoint_id)).await
 }
 
-/// Stores a changed endpoint and tells the engine.
+/// Stores a changed endpoint.
 pub(super) async fn store_changed(
     state: &ApiState,
     caller: &Caller,
@@ -137,9 +137,7 @@ pub(super) async fn store_changed(
         from_revision,
     };
     let unique_name = caller.environment.contract.endpoint().unique_name;
-    let stored = state.store.update_endpoint(change, unique_name).await?;
-    state.engine.endpoint_changed(stored.clone()).await;
-    Ok(stored)
+    state.engine.update_endpoint(change, unique_name).await
 }
 
 /// Create an endpoint
@@ -160,7 +158,7 @@ async fn create(
     let application = caller.application(&state, app_id).await?;
     let secret = input.secret.clone();
     let draft = input.apply_to(blank(&state, &application, &caller), state.clock.now());
-    let endpoint = draft.check(&state, &caller.environment).await?;
+    let endpoint = draft.check(&state, &caller.environment, None).await?;
     let secret = new_secret(&state, &caller.environment, secret, "secret")?;
     let endpoint = Endpoint {
         secrets: secret.map(|text| SigningSecret { text, expires_at: None }).into_iter().collect(),
@@ -245,7 +243,7 @@ async fn update(
     let found = find(&state, &caller, path).await?;
     refuse_secret(input.secret.as_deref())?;
     let draft = input.apply_to((*found).clone(), state.clock.now());
-    let changed = draft.check(&state, &caller.environment).await?;
+    let changed = draft.check(&state, &caller.environment, Some(&found)).await?;
     Ok(show(&*store_changed(&state, &caller, found.revision, changed).await?))
 }
 
@@ -309,7 +307,7 @@ async fn patch(
     let found = find(&state, &caller, path).await?;
     refuse_secret(change.secret.as_deref())?;
     let draft = change.onto(&found).apply_to((*found).clone(), state.clock.now());
-    let changed = draft.check(&state, &caller.environment).await?;
+    let changed = draft.check(&state, &caller.environment, Some(&found)).await?;
     Ok(show(&*store_changed(&state, &caller, found.revision, changed).await?))
 }
 
@@ -326,7 +324,6 @@ async fn delete(
     Path(path): Path<(String, String)>,
 ) -> ApiResult<StatusCode> {
     let found = find(&state, &caller, path).await?;
-    state.store.delete_endpoint(found.application_id, found.id, state.clock.now()).await?;
-    state.engine.endpoint_deleted(found.id);
+    state.engine.delete_endpoint(found.application_id, found.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -128,7 +128,8 @@ pub(super) fn refuse_secret(secret: Option<&str>) -> Result<()> {
 }
 
 impl Draft {
-    /// Applies the contract's rules.
+    /// Applies the contract's rules. What is as it `was` needs no second permission: an event
+    /// type that was archived since must not keep anybody from switching the endpoint off.
     ///
     /// # Errors
     /// Every refused field at once; those of the store.
@@ -136,6 +137,7 @@ impl Draft {
         self,
         state: &ApiState,
         environment: &Environment,
+        was: Option<&Endpoint>,
     ) -> Result<Endpoint> {
         let rules = environment.contract.endpoint();
         let mut checks = Checks::default();
@@ -148,7 +150,9 @@ impl Draft {
             }
             Some(Err(text)) => checks.refuse("method", format!("`{text}` is not an HTTP method")),
         }
-        check_url(&mut checks, environment, &endpoint.url);
+        if was.is_none_or(|was| was.url != endpoint.url) {
+            check_url(&mut checks, environment, &endpoint.url);
+        }
         checks.rule("name", rules.check_name(&endpoint.name));
         checks.text("name", &endpoint.name, false);
         checks.text("description", &endpoint.description, false);
@@ -157,7 +161,9 @@ impl Draft {
         checks.metadata("metadata", &endpoint.metadata);
         checks.rule("auth", rules.check_auth(&endpoint.auth));
         checks.rule("headers", rules.check_headers(&endpoint.headers));
-        check_event_types(&mut checks, state, environment, endpoint.event_types.as_deref()).await?;
+        let granted = was.and_then(|was| was.event_types.as_deref()).unwrap_or_default();
+        let wanted = endpoint.event_types.as_deref();
+        check_event_types(&mut checks, state, environment, wanted, granted).await?;
         checks.finish()?;
         Ok(endpoint)
     }
@@ -178,6 +184,7 @@ async fn check_event_types(
     state: &ApiState,
     environment: &Environment,
     event_types: Option<&[String]>,
+    granted: &[String],
 ) -> Result<()> {
     let rules = environment.contract.endpoint();
     checks.rule("filterTypes", rules.check_event_count(event_types.map(<[String]>::len)));
@@ -186,7 +193,7 @@ async fn check_event_types(
         checks.refuse("filterTypes", format!("Must have 1 to {FILTER_TYPES_MAX} items"));
         return Ok(());
     }
-    for (index, name) in wanted.iter().enumerate() {
+    for (index, name) in wanted.iter().enumerate().filter(|(_, name)| !granted.contains(name)) {
         let known = match name.as_str() {
             ALL_EVENTS => rules.wildcard,
             name => event_type::is_known(state, environment, name).await?,

@@ -1,7 +1,6 @@
 //! An endpoint's signing secret: showing it and rotating it.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use super::ApiState;
 use super::auth::Caller;
 use super::endpoint;
 use super::error::{ApiResult, ErrorBody, ValidationBody};
-use super::extract::{Path, parse_json};
+use super::extract::{OptionalBody, Path};
 use crate::contract::SecretOrigin;
 use crate::domain::{Endpoint, Error, ErrorCode, Result, SecretText, SigningSecret};
 use crate::environment::Environment;
@@ -97,10 +96,9 @@ async fn rotate(
     State(state): State<ApiState>,
     caller: Caller,
     Path(path): Path<(String, String)>,
-    body: Bytes,
+    OptionalBody(RotateIn { key }): OptionalBody<RotateIn>,
 ) -> ApiResult<StatusCode> {
     let found = endpoint::find(&state, &caller, path).await?;
-    let RotateIn { key } = if body.is_empty() { RotateIn::default() } else { parse_json(&body)? };
     let Some(text) = new_secret(&state, &caller.environment, key, "key")? else {
         return Err(Error::field("key", "A secret is required").into());
     };

@@ -1,5 +1,7 @@
 //! Reading requests, with errors that name the field.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -9,6 +11,9 @@ use super::ApiState;
 use super::error::ApiError;
 use crate::domain::{Error, ErrorCode, FieldError};
 
+/// How long a client may take to send a body.
+const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A JSON body. The content type isn't looked at: curl's default is form encoding, and what
 /// is valid JSON was meant as such.
 pub(super) struct Body<T>(pub(super) T);
@@ -17,24 +22,43 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Body<T>, ApiError> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-                let limit = state.limits.max_body_bytes;
-                Error::new(
-                    ErrorCode::PayloadTooLarge,
-                    format!("The body is larger than {limit} bytes"),
-                )
-            } else {
-                Error::new(ErrorCode::BadRequest, "The body could not be read")
-            }
-        })?;
-        Ok(Body(parse_json(&bytes)?))
+        Ok(Body(parse_json(&read_body(request, state).await?)?))
     }
+}
+
+/// A JSON body that may be left out.
+pub(super) struct OptionalBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<ApiState> for OptionalBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<OptionalBody<T>, ApiError> {
+        let bytes = read_body(request, state).await?;
+        Ok(OptionalBody(if bytes.is_empty() { T::default() } else { parse_json(&bytes)? }))
+    }
+}
+
+async fn read_body(request: Request, state: &ApiState) -> Result<Bytes, Error> {
+    let reading = Bytes::from_request(request, state);
+    let read = state
+        .clock
+        .timeout(BODY_READ_TIMEOUT, reading)
+        .await
+        .map_err(|_| Error::new(ErrorCode::BadRequest, "The body took too long to arrive"))?;
+    read.map_err(|rejection| {
+        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            let limit = state.limits.max_body_bytes;
+            let detail = format!("The body is larger than {limit} bytes");
+            Error::new(ErrorCode::PayloadTooLarge, detail)
+        } else {
+            Error::new(ErrorCode::BadRequest, "The body could not be read")
+        }
+    })
 }
 
 /// Reads JSON. The fast reader says yes or no; only where it says no does the slower one find
 /// out at which field.
-pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let error = match serde_json::from_slice(bytes) {
         Ok(value) => return Ok(value),
         Err(error) => error,

@@ -25,6 +25,15 @@ const CONNECTIONS_MAX: usize = 10_000;
 /// How long a client may take to send a request's head.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a client may take to begin.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often an HTTP/2 client is asked whether it is still there.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Requests at once on one HTTP/2 connection.
+const HTTP2_STREAMS_MAX: u32 = 256;
+
 /// How long to wait after accepting failed, as it does when file descriptors run out.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -45,7 +54,11 @@ pub async fn serve<S>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
         .pipeline_flush(true);
-    builder.http2().timer(TokioTimer::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HTTP2_PING_INTERVAL)
+        .max_concurrent_streams(HTTP2_STREAMS_MAX);
     let service = TowerToHyperService::new(
         service.map_request(|request: Request<Incoming>| request.map(Body::new)),
     );
@@ -56,12 +69,23 @@ pub async fn serve<S>(
             () = stop.cancelled() => break,
             accepted = accept(&listener, &connections, &clock) => accepted,
         };
-        let connection = builder.serve_connection(TokioIo::new(stream), service.clone());
-        let connection = graceful.watch(connection.into_owned());
+        let (builder, service, clock) = (builder.clone(), service.clone(), clock.clone());
+        let (watcher, stopping) = (graceful.watcher(), stop.clone());
         tokio::spawn(async move {
-            // What ends a connection early is the client's business.
-            let _ = connection.await;
-            drop(permit);
+            let _permit = permit;
+            // Which HTTP it is shows in the first bytes, so until then nothing else watches it.
+            let mut first_byte = [0];
+            let spoken = tokio::select! {
+                peeked = clock.timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut first_byte)) => {
+                    matches!(peeked, Ok(Ok(1)))
+                }
+                () = stopping.cancelled() => false,
+            };
+            if spoken {
+                let connection = builder.serve_connection(TokioIo::new(stream), service);
+                // What ends a connection early is the client's business.
+                let _ = watcher.watch(connection.into_owned()).await;
+            }
         });
     }
     drop(listener);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use super::serve::{create_key, open_store};
+use super::serve::{create_key, open_existing_store};
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::domain::{ApiKey, KeyId, Reference, Scope};
@@ -71,7 +71,7 @@ async fn create(
     application: Option<String>,
 ) -> anyhow::Result<ExitCode> {
     let entropy = Entropy::system();
-    let store = open_store(config, &entropy)?;
+    let store = open_existing_store(config, &entropy)?;
     let scope = match (environment, application) {
         (None, _) => Scope::Admin,
         (Some(environment), application) => {
@@ -102,7 +102,7 @@ async fn create(
 }
 
 async fn list(config: &Config) -> anyhow::Result<ExitCode> {
-    let store = open_store(config, &Entropy::system())?;
+    let store = open_existing_store(config, &Entropy::system())?;
     let mut lines =
         vec![format!("{:<27} {:<40} {:<27} {:<8} {}", "ID", "OPENS", "CREATED", "STATE", "NAME")];
     lines.extend(store.list_keys().await?.iter().map(line));
@@ -121,7 +121,7 @@ fn line(key: &ApiKey) -> String {
 
 async fn revoke(config: &Config, id: &str) -> anyhow::Result<ExitCode> {
     let id: KeyId = id.parse().with_context(|| format!("{id} is not the id of a key (key_…)"))?;
-    let store = open_store(config, &Entropy::system())?;
+    let store = open_existing_store(config, &Entropy::system())?;
     let revoked = store.revoke_key(id, Clock::system().now()).await;
     let key = revoked.with_context(|| format!("there is no key {id}"))?;
     super::print(&format!("{} is revoked; a running server refuses it within 2 seconds", key.id))

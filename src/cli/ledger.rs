@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::serve::open_store;
+use super::serve::open_existing_store;
 use crate::config::Sources;
 use crate::domain::LedgerLine;
 use crate::entropy::Entropy;
@@ -22,7 +22,7 @@ pub(super) struct LedgerArgs {
 pub(super) fn run(args: &LedgerArgs) -> anyhow::Result<ExitCode> {
     let config = args.sources.load()?;
     let lines = super::runtime()?.block_on(async {
-        let store = open_store(&config, &Entropy::system())?;
+        let store = open_existing_store(&config, &Entropy::system())?;
         anyhow::Ok(store.ledger().await?)
     })?;
     let text = if args.json { json(&lines) } else { table(&lines) };

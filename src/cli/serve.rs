@@ -33,6 +33,10 @@ const MASTER_KEY_FILE: &str = "master.key";
 /// Locked while a server runs.
 const LOCK_FILE: &str = "hookwright.lock";
 
+/// Open files that a server asks for, and how many it needs for its limits of connections.
+const OPEN_FILES_WANTED: u64 = 65_536;
+const OPEN_FILES_ENOUGH: u64 = 16_384;
+
 #[derive(Args)]
 pub struct ServeArgs {
     #[command(flatten)]
@@ -43,6 +47,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.sources.load()?;
     let clock = Clock::system();
     telemetry::start(&config.log, config.log_format, clock.clone()).map_err(anyhow::Error::msg)?;
+    raise_open_files();
     super::runtime()?.block_on(async {
         let entropy = Entropy::system();
         let server = Server::start(&config, clock, entropy.clone()).await?;
@@ -60,6 +65,7 @@ pub struct Server {
     pub store: Arc<dyn Store>,
     pub engine: Engine,
     config: Config,
+    clock: Clock,
     stop: CancellationToken,
     listening: JoinHandle<()>,
     /// Held for as long as the server uses the data directory.
@@ -119,26 +125,50 @@ impl Server {
         let listening = tokio::spawn(api::server::serve(
             listener,
             service,
-            clock,
+            clock.clone(),
             stop.clone(),
             config.shutdown_grace,
         ));
-        Ok(Server { address, store, engine, config: config.clone(), stop, listening, _lock: lock })
+        Ok(Server {
+            address,
+            store,
+            engine,
+            config: config.clone(),
+            clock,
+            stop,
+            listening,
+            _lock: lock,
+        })
     }
 
     /// Stops gracefully: first the requests, then the attempts, then the store.
     pub async fn stop(self) {
+        let deadline = self.clock.now() + self.config.shutdown_grace;
         self.stop.cancel();
         let _ = self.listening.await;
-        self.engine.stop(self.config.shutdown_grace).await;
+        self.engine.stop(deadline.since(self.clock.now())).await;
     }
 }
 
-/// Opens the embedded store, making the data directory and the master key on first use.
+/// Opens the embedded store that a server made.
 ///
 /// # Errors
-/// Where the directory, the key or the store can't be used.
-pub(super) fn open_store(config: &Config, entropy: &Entropy) -> anyhow::Result<SqliteStore> {
+/// Where there is none, or it can't be used.
+pub(super) fn open_existing_store(
+    config: &Config,
+    entropy: &Entropy,
+) -> anyhow::Result<SqliteStore> {
+    if !config.data_dir.join(STORE_FILE).exists() {
+        bail!(
+            "there is no store in {}: start the server once, or name its directory with --data-dir",
+            config.data_dir.display()
+        );
+    }
+    open_store(config, entropy)
+}
+
+/// Opens the embedded store, making the data directory and the master key on first use.
+fn open_store(config: &Config, entropy: &Entropy) -> anyhow::Result<SqliteStore> {
     let dir = &config.data_dir;
     make_private_dir(dir)?;
     let key = match &config.master_key {
@@ -186,6 +216,17 @@ fn sender(config: &Config, clock: Clock, resolver: Resolver) -> anyhow::Result<S
         settings.user_agent.clone_from(user_agent);
     }
     Ok(Sender::new(settings, clock)?)
+}
+
+/// Every connection is an open file, and the usual limit of 1,024 is meant for other programs.
+fn raise_open_files() {
+    match rlimit::increase_nofile_limit(OPEN_FILES_WANTED) {
+        Ok(limit) if limit < OPEN_FILES_ENOUGH => {
+            tracing::warn!(limit, "few open files are allowed; raise the limit (ulimit -n)");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "can't raise the limit of open files"),
+    }
 }
 
 /// Says where the server is and, the first time, makes and shows the admin key.

@@ -64,6 +64,9 @@ pub enum FailureKind {
     Reset,
     /// The answer isn't HTTP.
     Protocol,
+    /// This machine had no socket or memory left. It is never held against the endpoint, and
+    /// so never recorded.
+    Local,
 }
 
 impl FailureKind {
@@ -78,6 +81,7 @@ impl FailureKind {
             FailureKind::Timeout => "timeout",
             FailureKind::Reset => "reset",
             FailureKind::Protocol => "protocol",
+            FailureKind::Local => "local",
         }
     }
 }

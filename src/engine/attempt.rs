@@ -9,10 +9,23 @@ use futures_util::FutureExt;
 use super::Engine;
 use crate::contract::{Contract, RenderInput, WireRequest};
 use crate::domain::{
-    Attempt, Endpoint, EndpointId, Failure, FailureKind, Next, Outcome, Timing, Trigger, next_state,
+    Attempt, Endpoint, Failure, FailureKind, Next, Outcome, Timing, Trigger, next_state,
 };
 use crate::sender::Sent;
 use crate::store::{Job, Recorded};
+
+/// How long a delivery waits that this machine had no socket for.
+const HAMPERED_PAUSE: Duration = Duration::from_secs(1);
+
+/// How the turn of a delivery ended.
+enum Ended {
+    Attempted(Box<Recorded>),
+    /// Its claim would have run out on the way, so that somebody else may have made the attempt
+    /// already: the delivery is left to the store.
+    Unmade,
+    /// This machine was not able to. That is no fault of the endpoint's, so nothing is recorded.
+    Hampered,
+}
 
 impl Engine {
     /// Starts attempts until every lane with something to send has its limit in flight.
@@ -35,26 +48,30 @@ impl Engine {
     async fn attempt_in_turn(self, job: Job, endpoint: Arc<Endpoint>) {
         let mut next = Some((job, endpoint));
         while let Some((job, endpoint)) = next {
-            let (id, lease_until) = (job.endpoint, job.lease.until);
-            let attempt = AssertUnwindSafe(self.attempt(job, &endpoint)).catch_unwind();
-            let recorded = tokio::select! {
+            let attempt = AssertUnwindSafe(self.attempt(&job, &endpoint)).catch_unwind();
+            let ended = tokio::select! {
                 biased;
-                recorded = attempt => recorded.unwrap_or(None),
+                ended = attempt => ended.unwrap_or(Ended::Unmade),
                 () = self.0.abandoning.cancelled() => return,
             };
-            match recorded {
+            match ended {
                 // The receiver ends only after the last attempt, so this can't fail.
-                Some(recorded) => drop(self.0.outcomes.send(recorded).await),
-                None => self.lanes().note_due(id, lease_until),
+                Ended::Attempted(recorded) => drop(self.0.outcomes.send(*recorded).await),
+                Ended::Unmade => self.note_due([(job.endpoint, job.lease.until)]),
+                Ended::Hampered => {
+                    self.give_back(std::slice::from_ref(&job)).await;
+                    let again = self.0.clock.now() + HAMPERED_PAUSE;
+                    self.note_due([(job.endpoint, again)]);
+                }
             }
-            next = self.finished(id);
+            next = self.finished(&job);
         }
     }
 
     /// Frees the slot of an attempt and takes the next job in turn.
-    fn finished(&self, endpoint: EndpointId) -> Option<(Job, Arc<Endpoint>)> {
+    fn finished(&self, job: &Job) -> Option<(Job, Arc<Endpoint>)> {
         let mut lanes = self.lanes();
-        lanes.finished(endpoint);
+        lanes.finished(job.endpoint, job.message.payload.len());
         if lanes.next_timer().is_some_and(|at| at <= self.0.clock.now()) {
             self.0.wake.notify_one();
         }
@@ -64,16 +81,14 @@ impl Engine {
         lanes.next_job()
     }
 
-    /// One attempt. `None` where the claim would run out on the way, so that somebody else
-    /// may have made it already: the delivery is left to the store.
-    async fn attempt(&self, job: Job, endpoint: &Arc<Endpoint>) -> Option<Recorded> {
+    async fn attempt(&self, job: &Job, endpoint: &Arc<Endpoint>) -> Ended {
         let inner = &self.0;
         let environment = inner.environments.get(&endpoint.environment);
         let contract = &environment.contract;
         let policy = contract.retry();
         let started_at = inner.clock.now();
         if started_at + policy.timeout > job.lease.until {
-            return None;
+            return Ended::Unmade;
         }
         let number = job.attempts + 1;
         let input =
@@ -86,12 +101,16 @@ impl Engine {
                 timing: Timing::default(),
             },
         };
+        if let Outcome::Failed(Failure { kind: FailureKind::Local, causes, .. }) = &sent.outcome {
+            tracing::error!(?causes, "this machine could not make an attempt; trying again");
+            return Ended::Hampered;
+        }
         let ended_at = inner.clock.now();
         let jitter = inner.entropy.fraction();
         let next = next_state(&sent.outcome, job.failed_in_round, policy, ended_at, jitter);
         let succeeded = next == Next::Succeeded;
-        log_attempt(&job, number, &sent, next);
-        Some(Recorded {
+        log_attempt(job, number, &sent, next);
+        Ended::Attempted(Box::new(Recorded {
             attempt: Attempt {
                 id: inner.entropy.id(&inner.clock),
                 delivery: job.delivery(),
@@ -109,7 +128,7 @@ impl Engine {
             failed_in_round: job.failed_in_round + u32::from(!succeeded),
             pause: contract.pause(),
             ended_at,
-        })
+        }))
     }
 }
 

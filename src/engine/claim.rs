@@ -35,8 +35,8 @@ impl Engine {
     async fn claim(self, request: ClaimRequest) {
         let inner = &self.0;
         let now = inner.clock.now();
-        let ClaimRequest { endpoint, limit } = request;
-        match inner.store.claim(endpoint, limit, self.lease(now), now).await {
+        let ClaimRequest { endpoint, limit, max_bytes } = request;
+        match inner.store.claim(endpoint, limit, max_bytes, self.lease(now), now).await {
             Ok(claimed) if inner.stopping.is_cancelled() => self.release(claimed.jobs).await,
             Ok(claimed) => {
                 let stopped = self.lanes().claimed(endpoint, claimed);

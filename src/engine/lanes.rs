@@ -3,14 +3,26 @@
 //! Plain state without clock, I/O or tasks. Every endpoint has a lane of its own, with its own
 //! limit of attempts in flight, so that one which hangs takes nobody else's place.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::domain::{Endpoint, EndpointId, Timestamp};
 use crate::store::{Claimed, Job};
 
+/// How small a part of what is free a lane gets where more than half is used.
+const PARTS_OF_WHAT_IS_FREE: usize = 64;
+
+/// Claims under way at once. More would only queue in the store beside what is published.
+const CLAIMS_AT_ONCE: usize = 16;
+
+/// Deleted endpoints that are remembered, so that a delivery which was claimed before the
+/// deletion and arrives after it isn't sent.
+const DELETED_REMEMBERED: usize = 10_000;
+
 /// How much the lanes hold and send at once.
+///
+/// Half of a common limit is for whoever comes first. Of what is left, a lane gets a small part
+/// at a time, so that hundreds of receivers that hang can't leave nothing for the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneLimits {
     /// Attempts in flight to one endpoint.
@@ -21,11 +33,38 @@ pub struct LaneLimits {
     pub window: usize,
     /// Deliveries held in memory altogether.
     pub held: usize,
+    /// Bytes of payloads held in memory altogether.
+    pub held_bytes: usize,
 }
 
 impl Default for LaneLimits {
     fn default() -> LaneLimits {
-        LaneLimits { in_flight_per_endpoint: 64, in_flight: 4_096, window: 256, held: 20_000 }
+        LaneLimits {
+            in_flight_per_endpoint: 64,
+            in_flight: 4_096,
+            window: 256,
+            held: 20_000,
+            held_bytes: 256 << 20,
+        }
+    }
+}
+
+/// What lanes hold: deliveries, and the bytes of their payloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Held {
+    jobs: usize,
+    bytes: usize,
+}
+
+impl Held {
+    fn add(&mut self, bytes: usize) {
+        self.jobs += 1;
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, bytes: usize) {
+        self.jobs -= 1;
+        self.bytes -= bytes;
     }
 }
 
@@ -36,23 +75,23 @@ struct Lane {
     endpoint: Option<Arc<Endpoint>>,
     queue: VecDeque<Job>,
     in_flight: usize,
+    /// What is queued and in flight.
+    held: Held,
     /// When the store next has something for this lane, as far as we know.
     due: Option<Timestamp>,
-    /// The earliest timer that stands in the heap for it.
+    /// The timer that is set for it.
     timer: Option<Timestamp>,
-    /// Whether a claim is under way.
-    claiming: bool,
+    /// What the claim under way may bring.
+    claiming: Option<usize>,
     /// Whether it stands in the round of lanes that have something to send.
     in_round: bool,
+    /// Whether it waits for others to leave room for a claim.
+    starved: bool,
 }
 
 impl Lane {
-    fn held(&self) -> usize {
-        self.queue.len() + self.in_flight
-    }
-
     fn is_idle(&self) -> bool {
-        self.held() == 0 && self.due.is_none() && !self.claiming
+        self.held.jobs == 0 && self.due.is_none() && self.claiming.is_none()
     }
 }
 
@@ -61,23 +100,30 @@ impl Lane {
 pub(super) struct Lanes {
     limits: LaneLimits,
     lanes: HashMap<EndpointId, Lane>,
-    /// Lanes with something to send and a free slot, each once. Taken in turn, so that a long
-    /// queue waits for itself only.
+    /// Lanes with something to send, each once. Taken in turn, so that a long queue waits for
+    /// itself only.
     round: VecDeque<EndpointId>,
-    /// When to look at which lane's store backlog. May hold outdated entries; a lane's `timer`
-    /// is the truth.
-    timers: BinaryHeap<Reverse<(Timestamp, EndpointId)>>,
-    /// Lanes whose claim was put off because too much was held altogether.
-    starved: Vec<EndpointId>,
+    /// When to look at which lane's store backlog, each lane once.
+    timers: BTreeSet<(Timestamp, EndpointId)>,
+    /// Lanes whose claim was put off because the others hold too much, each once.
+    starved: VecDeque<EndpointId>,
+    deleted: HashSet<EndpointId>,
+    deleted_in_order: VecDeque<EndpointId>,
     in_flight: usize,
-    held: usize,
+    held: Held,
+    claims: usize,
+    /// What all claims under way may bring.
+    reserved: usize,
 }
 
 /// A claim that the lanes ask for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ClaimRequest {
     pub(super) endpoint: EndpointId,
+    /// Deliveries to claim at the most.
     pub(super) limit: u32,
+    /// Bytes of payloads at which to stop, with one delivery at least.
+    pub(super) max_bytes: usize,
 }
 
 impl Lanes {
@@ -86,24 +132,41 @@ impl Lanes {
             limits,
             lanes: HashMap::new(),
             round: VecDeque::new(),
-            timers: BinaryHeap::new(),
-            starved: Vec::new(),
+            timers: BTreeSet::new(),
+            starved: VecDeque::new(),
+            deleted: HashSet::new(),
+            deleted_in_order: VecDeque::new(),
             in_flight: 0,
-            held: 0,
+            held: Held::default(),
+            claims: 0,
+            reserved: 0,
         }
+    }
+
+    /// How many deliveries a lane may hold now.
+    fn window(&self) -> usize {
+        share(self.limits.window, self.limits.held, self.held.jobs + self.reserved)
+    }
+
+    /// How many bytes a lane may hold now.
+    fn window_bytes(&self) -> usize {
+        share(self.limits.held_bytes, self.limits.held_bytes, self.held.bytes)
+    }
+
+    /// How many attempts a lane may have in flight now.
+    fn slots(&self) -> usize {
+        share(self.limits.in_flight_per_endpoint, self.limits.in_flight, self.in_flight)
     }
 
     /// Whether a new delivery may be claimed as it is accepted. Where older ones are due in
     /// the store it may not, or it would overtake them.
     pub(super) fn has_room(&self, endpoint: EndpointId, now: Timestamp) -> bool {
-        if self.held >= self.limits.held {
-            return false;
-        }
         match self.lanes.get(&endpoint) {
-            None => true,
+            None => self.window() > 0 && self.window_bytes() > 0,
             Some(lane) => {
-                lane.held() < self.limits.window
-                    && !lane.claiming
+                lane.held.jobs < self.window()
+                    && lane.held.bytes < self.window_bytes()
+                    && lane.claiming.is_none()
                     && lane.due.is_none_or(|due| due > now)
             }
         }
@@ -113,11 +176,20 @@ impl Lanes {
     /// delivering in the meantime, to be released in the store.
     pub(super) fn offer(&mut self, job: Job, endpoint: Arc<Endpoint>) -> Vec<Job> {
         let id = job.endpoint;
-        let lane = self.lanes.entry(id).or_default();
-        adopt(lane, endpoint);
-        lane.queue.push_back(job);
-        self.held += 1;
+        if self.deleted.contains(&id) {
+            return Vec::new();
+        }
+        adopt(self.lanes.entry(id).or_default(), endpoint);
+        self.enqueue(id, job);
         self.settle(id)
+    }
+
+    fn enqueue(&mut self, id: EndpointId, job: Job) {
+        let bytes = job.message.payload.len();
+        let lane = self.lanes.entry(id).or_default();
+        lane.held.add(bytes);
+        lane.queue.push_back(job);
+        self.held.add(bytes);
     }
 
     /// Notes that the store has, or will have, something for this endpoint at `due`.
@@ -129,12 +201,16 @@ impl Lanes {
 
     /// The next delivery to attempt, in turn among the lanes. Its slot is taken.
     pub(super) fn next_job(&mut self) -> Option<(Job, Arc<Endpoint>)> {
-        while self.in_flight < self.limits.in_flight {
-            let id = self.round.pop_front()?;
+        let slots = self.slots();
+        if slots == 0 {
+            return None;
+        }
+        while let Some(id) = self.round.pop_front() {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             lane.in_round = false;
             let Some(endpoint) = lane.endpoint.clone() else { continue };
-            if lane.in_flight >= self.limits.in_flight_per_endpoint {
+            if lane.in_flight >= slots {
+                // It has its share in flight, and comes back when one of those is finished.
                 continue;
             }
             let Some(job) = lane.queue.pop_front() else { continue };
@@ -146,81 +222,83 @@ impl Lanes {
         None
     }
 
-    /// Frees the slot of an attempt.
-    pub(super) fn finished(&mut self, endpoint: EndpointId) {
+    /// Frees the slot of an attempt at a delivery whose payload had so many bytes.
+    pub(super) fn finished(&mut self, endpoint: EndpointId, bytes: usize) {
         self.in_flight -= 1;
-        self.held -= 1;
+        self.held.remove(bytes);
         if let Some(lane) = self.lanes.get_mut(&endpoint) {
             lane.in_flight -= 1;
+            lane.held.remove(bytes);
         }
         self.enter_round(endpoint);
         self.arm(endpoint);
         self.drop_if_idle(endpoint);
-        if self.held * 2 <= self.limits.held {
-            for starved in std::mem::take(&mut self.starved) {
-                self.arm(starved);
-            }
-        }
+        self.feed_starved();
     }
 
     /// The claims to make now. Each lane has at most one under way, and asks only when half
     /// its window is free, so that a long backlog is read in large pieces.
     pub(super) fn due_claims(&mut self, now: Timestamp) -> Vec<ClaimRequest> {
         let mut claims = Vec::new();
-        while let Some(&Reverse((at, endpoint))) = self.timers.peek()
+        while self.claims < CLAIMS_AT_ONCE
+            && let Some(&(at, endpoint)) = self.timers.first()
             && at <= now
         {
-            self.timers.pop();
+            self.timers.pop_first();
+            let (window, window_bytes) = (self.window(), self.window_bytes());
             let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
-            if lane.timer != Some(at) {
-                continue;
-            }
             lane.timer = None;
-            if lane.claiming || lane.due.is_none_or(|due| due > now) {
-                self.arm(endpoint);
+            if window <= lane.held.jobs || window_bytes <= lane.held.bytes {
+                // One that holds something looks again when it is finished with that.
+                if lane.held.jobs == 0 && !lane.starved {
+                    lane.starved = true;
+                    self.starved.push_back(endpoint);
+                }
                 continue;
             }
-            if lane.held() * 2 > self.limits.window {
-                // `finished` arms it again.
-                continue;
-            }
-            let room = self.limits.held.saturating_sub(self.held);
-            if room == 0 {
-                self.starved.push(endpoint);
-                continue;
-            }
-            let free = self.limits.window.saturating_sub(lane.held()).min(room);
-            lane.claiming = true;
+            let free = window - lane.held.jobs;
+            lane.claiming = Some(free);
             lane.due = None;
-            claims.push(ClaimRequest { endpoint, limit: u32::try_from(free).unwrap_or(u32::MAX) });
+            self.claims += 1;
+            self.reserved += free;
+            let limit = u32::try_from(free).unwrap_or(u32::MAX);
+            let max_bytes = window_bytes / CLAIMS_AT_ONCE;
+            claims.push(ClaimRequest { endpoint, limit, max_bytes });
         }
         claims
     }
 
     /// Takes in what a claim brought. Hands back like [`Lanes::offer`].
     pub(super) fn claimed(&mut self, id: EndpointId, claimed: Claimed) -> Vec<Job> {
-        let lane = self.lanes.entry(id).or_default();
-        lane.claiming = false;
-        if let Some(endpoint) = claimed.endpoint {
-            adopt(lane, endpoint);
-            self.held += claimed.jobs.len();
-            lane.queue.extend(claimed.jobs);
-        }
-        if let Some(due) = claimed.next_due {
-            self.note_due(id, due);
+        self.claim_ended(id);
+        if let Some(endpoint) = claimed.endpoint
+            && !self.deleted.contains(&id)
+        {
+            adopt(self.lanes.entry(id).or_default(), endpoint);
+            for job in claimed.jobs {
+                self.enqueue(id, job);
+            }
+            if let Some(due) = claimed.next_due {
+                self.note_due(id, due);
+            }
         }
         let stopped = self.settle(id);
         self.arm(id);
         self.drop_if_idle(id);
+        self.feed_starved();
         stopped
     }
 
     /// A claim could not be made: look again at `retry_at`.
     pub(super) fn claim_failed(&mut self, id: EndpointId, retry_at: Timestamp) {
-        if let Some(lane) = self.lanes.get_mut(&id) {
-            lane.claiming = false;
-        }
+        self.claim_ended(id);
         self.note_due(id, retry_at);
+    }
+
+    fn claim_ended(&mut self, id: EndpointId) {
+        self.claims -= 1;
+        let reserved = self.lanes.get_mut(&id).and_then(|lane| lane.claiming.take());
+        self.reserved -= reserved.unwrap_or(0);
     }
 
     /// The endpoint changed. Where it no longer delivers, what was queued is handed back, to
@@ -237,24 +315,44 @@ impl Lanes {
         self.settle(id)
     }
 
+    /// The endpoint was deleted: nothing more is sent to it, also of what arrives late.
+    pub(super) fn endpoint_deleted(&mut self, id: EndpointId) {
+        self.empty(id);
+        if self.deleted.insert(id) {
+            self.deleted_in_order.push_back(id);
+        }
+        if self.deleted_in_order.len() > DELETED_REMEMBERED
+            && let Some(oldest) = self.deleted_in_order.pop_front()
+        {
+            self.deleted.remove(&oldest);
+        }
+    }
+
     /// After something was queued or the endpoint changed: lets the lane send, or empties it
     /// where its endpoint no longer delivers.
     fn settle(&mut self, id: EndpointId) -> Vec<Job> {
-        let stopped = self.lanes.get(&id).and_then(|lane| lane.endpoint.as_ref());
-        if stopped.is_some_and(|endpoint| !endpoint.state.delivers()) {
+        let endpoint = self.lanes.get(&id).and_then(|lane| lane.endpoint.as_ref());
+        if endpoint.is_some_and(|endpoint| !endpoint.state.delivers()) {
             return self.empty(id);
         }
         self.enter_round(id);
         Vec::new()
     }
 
-    /// Empties a lane for good, or until the store has something for it again.
-    pub(super) fn empty(&mut self, id: EndpointId) -> Vec<Job> {
+    /// Empties a lane until the store has something for it again.
+    fn empty(&mut self, id: EndpointId) -> Vec<Job> {
         let Some(lane) = self.lanes.get_mut(&id) else { return Vec::new() };
         let queued: Vec<Job> = lane.queue.drain(..).collect();
+        for job in &queued {
+            lane.held.remove(job.message.payload.len());
+            self.held.remove(job.message.payload.len());
+        }
         lane.due = None;
-        self.held -= queued.len();
+        if let Some(timer) = lane.timer.take() {
+            self.timers.remove(&(timer, id));
+        }
         self.drop_if_idle(id);
+        self.feed_starved();
         queued
     }
 
@@ -264,14 +362,16 @@ impl Lanes {
         ids.into_iter().flat_map(|id| self.empty(id)).collect()
     }
 
-    /// When the next lane wants to look into the store.
+    /// When the next lane wants to look into the store. `None` also while no further claim
+    /// may be made: the end of one is what to wait for then.
     pub(super) fn next_timer(&self) -> Option<Timestamp> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        let first = self.timers.first().map(|(at, _)| *at);
+        first.filter(|_| self.claims < CLAIMS_AT_ONCE)
     }
 
     /// Deliveries held in memory.
     pub(super) fn held(&self) -> usize {
-        self.held
+        self.held.jobs
     }
 
     fn enter_round(&mut self, id: EndpointId) {
@@ -286,25 +386,54 @@ impl Lanes {
         }
     }
 
-    /// Sets the lane's timer, unless one is set that is early enough. Not while a claim is
-    /// under way, nor while the lane is too full to claim more: both end in another call.
+    /// Sets the lane's timer. Not while a claim is under way, nor while the lane is too full
+    /// to claim more, nor while it waits for the others: each of these ends in another call.
     fn arm(&mut self, id: EndpointId) {
+        let window = self.limits.window;
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(due) = lane.due else { return };
-        if lane.claiming || lane.held() * 2 > self.limits.window {
+        if lane.claiming.is_some() || lane.starved || lane.held.jobs * 2 > window {
             return;
         }
-        if lane.timer.is_none_or(|set| due < set) {
-            lane.timer = Some(due);
-            self.timers.push(Reverse((due, id)));
+        if lane.timer != Some(due) {
+            if let Some(set) = lane.timer.replace(due) {
+                self.timers.remove(&(set, id));
+            }
+            self.timers.insert((due, id));
+        }
+    }
+
+    /// Lets the lanes that waited longest look for room again, as many as there may be room
+    /// for.
+    fn feed_starved(&mut self) {
+        if self.window() == 0 || self.window_bytes() == 0 {
+            return;
+        }
+        if let Some(id) = self.starved.pop_front() {
+            if let Some(lane) = self.lanes.get_mut(&id) {
+                lane.starved = false;
+            }
+            self.arm(id);
         }
     }
 
     fn drop_if_idle(&mut self, id: EndpointId) {
-        if self.lanes.get(&id).is_some_and(Lane::is_idle) {
-            self.lanes.remove(&id);
+        if self.lanes.get(&id).is_some_and(Lane::is_idle)
+            && let Some(Lane { timer: Some(timer), .. }) = self.lanes.remove(&id)
+        {
+            self.timers.remove(&(timer, id));
         }
     }
+}
+
+/// A lane's share of a common `limit` of which so much is `used`: its own `cap` while less than
+/// half is used, then a small part of what is free, and nothing where nothing is.
+fn share(cap: usize, limit: usize, used: usize) -> usize {
+    let free = limit.saturating_sub(used);
+    if used * 2 < limit {
+        return cap.min(free);
+    }
+    (free / PARTS_OF_WHAT_IS_FREE).max(1).min(cap).min(free)
 }
 
 /// Keeps the newer of the endpoint's copies.

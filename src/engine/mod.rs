@@ -16,7 +16,9 @@ use crate::domain::{
 use crate::entropy::Entropy;
 use crate::environment::Environments;
 use crate::sender::Sender;
-use crate::store::{Accepted, Job, LEASE_QUEUE_TIME, Lease, NewMessage, Recorded, Room, Store};
+use crate::store::{
+    Accepted, EndpointChange, Job, LEASE_QUEUE_TIME, Lease, NewMessage, Recorded, Room, Store,
+};
 
 mod attempt;
 mod claim;
@@ -144,16 +146,68 @@ impl Engine {
         .await
     }
 
-    /// To be called with every endpoint that was changed in the store.
-    pub async fn endpoint_changed(&self, endpoint: Arc<Endpoint>) {
+    /// Changes an endpoint, in the store and for what is queued.
+    ///
+    /// # Errors
+    /// Those of [`Store::update_endpoint`].
+    pub async fn update_endpoint(
+        &self,
+        change: EndpointChange,
+        unique_name: bool,
+    ) -> Result<Arc<Endpoint>> {
+        let engine = self.clone();
+        to_its_end(async move {
+            let endpoint = engine.0.store.update_endpoint(change, unique_name).await?;
+            engine.endpoint_changed(endpoint.clone()).await;
+            Ok(endpoint)
+        })
+        .await
+    }
+
+    /// Deletes an endpoint; nothing more is sent to it.
+    ///
+    /// # Errors
+    /// Those of [`Store::delete_endpoint`].
+    pub async fn delete_endpoint(&self, application: ApplicationId, id: EndpointId) -> Result<()> {
+        let engine = self.clone();
+        to_its_end(async move {
+            let now = engine.0.clock.now();
+            engine.0.store.delete_endpoint(application, id, now).await?;
+            engine.endpoints_deleted(&[id]);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Deletes an application with its endpoints.
+    ///
+    /// # Errors
+    /// Those of [`Store::delete_application`].
+    pub async fn delete_application(&self, id: ApplicationId) -> Result<()> {
+        let engine = self.clone();
+        to_its_end(async move {
+            let now = engine.0.clock.now();
+            let endpoints = engine.0.store.delete_application(id, now).await?;
+            engine.endpoints_deleted(&endpoints);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes in a changed endpoint.
+    async fn endpoint_changed(&self, endpoint: Arc<Endpoint>) {
         let queued = self.lanes().endpoint_changed(endpoint, self.0.clock.now());
         self.0.wake.notify_one();
         self.release(queued).await;
     }
 
-    /// To be called with every endpoint that was deleted: nothing more is sent to it.
-    pub fn endpoint_deleted(&self, endpoint: EndpointId) {
-        self.lanes().empty(endpoint);
+    fn endpoints_deleted(&self, endpoints: &[EndpointId]) {
+        let mut lanes = self.lanes();
+        for &endpoint in endpoints {
+            lanes.endpoint_deleted(endpoint);
+        }
+        // What they held is room for others.
+        self.0.wake.notify_one();
     }
 
     /// Stops: starts no more attempts, gives those in flight `grace`, records what they
@@ -194,17 +248,15 @@ impl Engine {
     async fn take_in(&self, accepted: &Accepted) {
         let stopped = self.queue(accepted);
         self.release(stopped).await;
-        if !accepted.unclaimed.is_empty() {
-            self.0.wake.notify_one();
-        }
         self.send_next();
     }
 
     fn queue(&self, accepted: &Accepted) -> Vec<Job> {
-        let mut lanes = self.lanes();
-        for &endpoint in &accepted.unclaimed {
-            lanes.note_due(endpoint, self.0.clock.now());
+        if !accepted.unclaimed.is_empty() {
+            let now = self.0.clock.now();
+            self.note_due(accepted.unclaimed.iter().map(|&endpoint| (endpoint, now)));
         }
+        let mut lanes = self.lanes();
         let mut stopped = Vec::new();
         for (job, endpoint) in &accepted.claimed {
             stopped.extend(lanes.offer(job.clone(), endpoint.clone()));
@@ -212,8 +264,17 @@ impl Engine {
         stopped
     }
 
-    /// Gives claims back to the store. Where that fails they come back when the lease ends.
+    /// Gives claims back to the store, to be claimed again when their endpoint delivers. Where
+    /// that fails they come back when the lease ends.
     async fn release(&self, jobs: Vec<Job>) {
+        self.give_back(&jobs).await;
+        if !self.0.stopping.is_cancelled() {
+            let now = self.0.clock.now();
+            self.note_due(jobs.iter().map(|job| (job.endpoint, now)));
+        }
+    }
+
+    async fn give_back(&self, jobs: &[Job]) {
         if jobs.is_empty() {
             return;
         }
@@ -221,6 +282,19 @@ impl Engine {
         if let Err(error) = self.0.store.release(deliveries, self.0.node).await {
             tracing::warn!(%error, "could not release claims; they wait for their lease to end");
         }
+    }
+
+    /// Sets the timers of lanes, and wakes who waits for them.
+    fn note_due(&self, due: impl IntoIterator<Item = (EndpointId, Timestamp)>) {
+        let mut due = due.into_iter().peekable();
+        if due.peek().is_none() {
+            return;
+        }
+        let mut lanes = self.lanes();
+        for (endpoint, at) in due {
+            lanes.note_due(endpoint, at);
+        }
+        self.0.wake.notify_one();
     }
 
     /// A claim that outlives an attempt and the time it may stand in the queue before.

@@ -1,11 +1,12 @@
 //! Recording outcomes: many at a time, in the order of their arrival.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::Engine;
-use crate::domain::{EndpointId, Next, Timestamp};
+use crate::domain::{Endpoint, ErrorCode, Next};
 use crate::store::Recorded;
 
 /// Outcomes recorded in one transaction.
@@ -25,7 +26,7 @@ pub(super) async fn record_forever(engine: Engine, mut unrecorded: mpsc::Receive
                 if received == 0 {
                     return;
                 }
-                engine.record(std::mem::take(&mut batch)).await;
+                engine.record(batch.drain(..).collect()).await;
             }
             // The channel never closes by itself: the engine holds its sender.
             () = async {
@@ -39,38 +40,37 @@ pub(super) async fn record_forever(engine: Engine, mut unrecorded: mpsc::Receive
 impl Engine {
     /// Records a batch, however long the store takes to accept it: an outcome that is not
     /// recorded is an attempt that will be repeated.
-    async fn record(&self, batch: Vec<Recorded>) {
-        let inner = &self.0;
-        let retries: Vec<(EndpointId, Timestamp)> = batch
-            .iter()
-            .filter_map(|recorded| match recorded.next {
-                Next::Retry { at } => Some((recorded.attempt.delivery.endpoint, at)),
-                Next::Succeeded | Next::Exhausted | Next::Gone => None,
-            })
-            .collect();
-        let changed = loop {
-            match inner.store.record(batch.clone()).await {
-                Ok(changed) => break changed,
-                Err(error) => {
+    async fn record(&self, batch: Arc<[Recorded]>) {
+        let mut left = vec![batch];
+        while let Some(batch) = left.pop() {
+            match self.0.store.record(batch.clone()).await {
+                Ok(changed) => self.recorded(&batch, changed).await,
+                Err(error) if error.code == ErrorCode::Unavailable => {
                     tracing::error!(%error, attempts = batch.len(), "could not record attempts; trying again");
-                    inner.clock.sleep(RECORD_RETRY).await;
+                    self.0.clock.sleep(RECORD_RETRY).await;
+                    left.push(batch);
+                }
+                // Something in it can't be recorded, ever. That must not keep the rest.
+                Err(error) if batch.len() == 1 => {
+                    let delivery = batch[0].attempt.delivery;
+                    tracing::error!(%error, ?delivery, "an attempt can't be recorded; giving it up");
+                }
+                Err(_) => {
+                    let (first, second) = batch.split_at(batch.len() / 2);
+                    left.extend([second.into(), first.into()]);
                 }
             }
-        };
-        if !retries.is_empty() {
-            self.note_due(retries);
-            inner.wake.notify_one();
-        }
-        for endpoint in changed {
-            tracing::info!(endpoint = %endpoint.id, state = ?endpoint.state, "endpoint changed state");
-            self.endpoint_changed(endpoint).await;
         }
     }
 
-    fn note_due(&self, retries: Vec<(EndpointId, Timestamp)>) {
-        let mut lanes = self.lanes();
-        for (endpoint, at) in retries {
-            lanes.note_due(endpoint, at);
+    async fn recorded(&self, batch: &[Recorded], changed: Vec<Arc<Endpoint>>) {
+        self.note_due(batch.iter().filter_map(|recorded| match recorded.next {
+            Next::Retry { at } => Some((recorded.attempt.delivery.endpoint, at)),
+            Next::Succeeded | Next::Exhausted | Next::Gone => None,
+        }));
+        for endpoint in changed {
+            tracing::info!(endpoint = %endpoint.id, state = ?endpoint.state, "endpoint changed state");
+            self.endpoint_changed(endpoint).await;
         }
     }
 }

@@ -155,7 +155,17 @@ fn server_name(origin: &Origin) -> Result<ServerName<'static>, Failure> {
     })
 }
 
+/// Whether the error says that this machine has no more sockets, buffers or memory.
+fn is_local(error: &io::Error) -> bool {
+    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
 fn connect_failure(origin: &Origin, errors: &[(SocketAddr, io::Error)]) -> Failure {
+    if let Some((_, error)) = errors.iter().find(|(_, error)| is_local(error)) {
+        let sentence = "This machine has no socket left for the connection.";
+        return Failure::new(FailureKind::Local, None, sentence).caused_by(error);
+    }
     let (host, port) = (origin.bare_host(), origin.port);
     let all_are = |kind| errors.iter().all(|(_, error)| error.kind() == kind);
     let sentence = if all_are(io::ErrorKind::ConnectionRefused) {

@@ -71,8 +71,8 @@ pub struct Accepted {
     pub message: Arc<Message>,
     /// The deliveries that were claimed for this node, with their endpoints.
     pub claimed: Vec<(Job, Arc<Endpoint>)>,
-    /// The endpoints whose delivery waits in the store, because their lane was full or
-    /// because they are paused.
+    /// The endpoints whose delivery waits in the store because their lane was full. Those of
+    /// paused ones wait too, but for somebody to enable them.
     pub unclaimed: Vec<EndpointId>,
 }
 
@@ -271,11 +271,13 @@ pub trait Store: Send + Sync {
         application: ApplicationId,
         message: MessageId,
     ) -> Result<Vec<(DeliveryRow, Arc<Endpoint>)>>;
-    /// Claims what is due for one endpoint, oldest first: up to `limit` deliveries.
+    /// Claims what is due for one endpoint, oldest first: up to `limit` deliveries, and no
+    /// further than to `max_bytes` of payloads, but one at least.
     async fn claim(
         &self,
         endpoint: EndpointId,
         limit: u32,
+        max_bytes: usize,
         lease: Lease,
         now: Timestamp,
     ) -> Result<Claimed>;
@@ -285,7 +287,7 @@ pub trait Store: Send + Sync {
     /// a delivery that isn't pending any more (a repeated attempt, a discarded delivery) is
     /// recorded as an attempt and changes nothing else. Returns the endpoints whose state
     /// changed.
-    async fn record(&self, attempts: Vec<Recorded>) -> Result<Vec<Arc<Endpoint>>>;
+    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Vec<Arc<Endpoint>>>;
     /// Starts a new round of attempts at a delivery, or a first one where the message was
     /// never meant for this endpoint, and claims it.
     async fn resend(

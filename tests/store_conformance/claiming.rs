@@ -135,11 +135,13 @@ pub(crate) async fn a_node_releases_only_its_own_claims(world: World) {
     let other = world.entropy.id(&world.clock);
     world.store().release(vec![job.delivery()], other).await.unwrap();
     let lease = Lease { node: other, until: world.now() + LEASE };
-    let claimed = world.store().claim(endpoint.id, 1, lease, world.now()).await.unwrap();
+    let claimed =
+        world.store().claim(endpoint.id, 1, usize::MAX, lease, world.now()).await.unwrap();
     assert!(claimed.jobs.is_empty());
     world.pass(LEASE);
     let lease = Lease { node: other, until: world.now() + LEASE };
-    let claimed = world.store().claim(endpoint.id, 1, lease, world.now()).await.unwrap();
+    let claimed =
+        world.store().claim(endpoint.id, 1, usize::MAX, lease, world.now()).await.unwrap();
     assert_eq!(claimed.jobs[0].lease, lease);
 }
 
@@ -203,4 +205,21 @@ pub(crate) async fn everything_is_still_there_after_a_restart(mut world: World) 
     assert_eq!(world.attempts_of(&application, done.message.id).await, 1);
     let claimed = world.claim(endpoint.id, 10).await;
     assert_eq!((ids(&claimed.jobs), claimed.next_due), (vec![fresh.id], Some(at)));
+}
+
+pub(crate) async fn a_claim_stops_at_so_many_bytes(world: World) {
+    let application = world.application("acme").await;
+    let endpoint = world.endpoint(&application).await;
+    for _ in 0..4 {
+        world.publish_unclaimed(&application).await;
+        world.pass(s(1));
+    }
+    let one = world.claim_bytes(endpoint.id, 10, 0).await;
+    assert_eq!(one.jobs.len(), 1, "one at least, or nothing would ever be claimed");
+    assert_eq!(one.next_due, Some(world.now()));
+    let bytes = one.jobs[0].message.payload.len();
+    let two = world.claim_bytes(endpoint.id, 10, bytes + 1).await;
+    assert_eq!(two.jobs.len(), 2);
+    let rest = world.claim(endpoint.id, 10).await;
+    assert_eq!(rest.jobs.len(), 1);
 }

@@ -114,10 +114,9 @@ async fn publish(world: &World, application: &Application, dice: &Entropy, model
     }
     let accepted = world.publish(application).await;
     model.messages.push(accepted.message.id);
-    let claimed = accepted.claimed.iter().map(|(job, _)| job.endpoint);
-    for endpoint in claimed.chain(accepted.unclaimed.iter().copied()) {
-        let delivery = DeliveryId { message: accepted.message.id, endpoint };
-        model.deliveries.insert(delivery, DeliveryState::Pending);
+    let rows = world.store().list_deliveries(application.id, accepted.message.id).await.unwrap();
+    for (row, _) in rows {
+        model.deliveries.insert(row.id, DeliveryState::Pending);
     }
     model.jobs.extend(accepted.claimed.into_iter().map(|(job, _)| job));
 }

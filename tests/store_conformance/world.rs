@@ -192,7 +192,17 @@ impl World {
     }
 
     pub(crate) async fn claim(&self, endpoint: EndpointId, limit: u32) -> Claimed {
-        self.store().claim(endpoint, limit, self.lease(), self.now()).await.unwrap()
+        self.claim_bytes(endpoint, limit, usize::MAX).await
+    }
+
+    pub(crate) async fn claim_bytes(
+        &self,
+        endpoint: EndpointId,
+        limit: u32,
+        max_bytes: usize,
+    ) -> Claimed {
+        let (store, lease, now) = (self.store(), self.lease(), self.now());
+        store.claim(endpoint, limit, max_bytes, lease, now).await.unwrap()
     }
 
     /// The result of an attempt at a job that starts and ends now.
@@ -228,7 +238,7 @@ impl World {
     }
 
     pub(crate) async fn record(&self, recorded: Vec<Recorded>) -> Vec<Arc<Endpoint>> {
-        self.store().record(recorded).await.unwrap()
+        self.store().record(recorded.into()).await.unwrap()
     }
 
     /// A failed attempt, to be repeated at once.

@@ -8,6 +8,8 @@ use crate::domain::{
 use crate::entropy::Entropy;
 use crate::store::Lease;
 
+const PAYLOAD: &str = "{}";
+
 const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
 struct World {
@@ -63,7 +65,7 @@ impl World {
                 application: self.application.clone(),
                 event_type: "a".into(),
                 event_id: None,
-                payload: "{}".into(),
+                payload: PAYLOAD.into(),
                 channels: Vec::new(),
                 tags: Vec::new(),
                 created_at: NOW,
@@ -86,13 +88,23 @@ impl World {
         }
     }
 
+    fn finish(&mut self, endpoint: &Endpoint) {
+        self.lanes.finished(endpoint.id, PAYLOAD.len());
+    }
+
+    /// The claims asked for now: endpoints and limits.
+    fn claims(&mut self, now: Timestamp) -> Vec<(EndpointId, u32)> {
+        let claims = self.lanes.due_claims(now).into_iter();
+        claims.map(|claim| (claim.endpoint, claim.limit)).collect()
+    }
+
     fn started(&mut self) -> Vec<EndpointId> {
         std::iter::from_fn(|| self.lanes.next_job()).map(|(job, _)| job.endpoint).collect()
     }
 }
 
 fn limits() -> LaneLimits {
-    LaneLimits { in_flight_per_endpoint: 2, in_flight: 10, window: 4, held: 100 }
+    LaneLimits { in_flight_per_endpoint: 2, in_flight: 10, window: 4, held: 100, held_bytes: 1_000 }
 }
 
 #[test]
@@ -104,7 +116,7 @@ fn a_long_queue_takes_turns_with_a_short_one() {
     let started = world.started();
     // The busy one is held to its own limit; the quiet one's only delivery goes second.
     assert_eq!(started, [busy.id, quiet.id, busy.id]);
-    world.lanes.finished(busy.id);
+    world.finish(&busy);
     assert_eq!(world.started(), [busy.id]);
 }
 
@@ -116,7 +128,7 @@ fn the_global_limit_holds_and_frees_in_turn() {
         world.offer(endpoint, 2);
     }
     assert_eq!(world.started().len(), 3);
-    world.lanes.finished(endpoints[0].id);
+    world.finish(&endpoints[0]);
     assert_eq!(world.started(), [endpoints[3].id]);
 }
 
@@ -128,16 +140,15 @@ fn a_full_lane_has_no_room_and_claims_again_when_half_is_free() {
     world.offer(&endpoint, 4);
     assert!(!world.lanes.has_room(endpoint.id, NOW));
     world.lanes.note_due(endpoint.id, NOW);
-    assert_eq!(world.lanes.due_claims(NOW), []);
+    assert_eq!(world.claims(NOW), []);
     assert_eq!(world.started().len(), 2);
-    world.lanes.finished(endpoint.id);
-    assert_eq!(world.lanes.due_claims(NOW), []);
-    world.lanes.finished(endpoint.id);
-    let claim = ClaimRequest { endpoint: endpoint.id, limit: 2 };
-    assert_eq!(world.lanes.due_claims(NOW), [claim]);
+    world.finish(&endpoint);
+    assert_eq!(world.claims(NOW), []);
+    world.finish(&endpoint);
+    assert_eq!(world.claims(NOW), [(endpoint.id, 2)]);
     // One claim at a time, and nothing new overtakes what is being claimed.
     world.lanes.note_due(endpoint.id, NOW);
-    assert_eq!(world.lanes.due_claims(NOW), []);
+    assert_eq!(world.claims(NOW), []);
     assert!(!world.lanes.has_room(endpoint.id, NOW));
 }
 
@@ -147,11 +158,11 @@ fn a_retry_in_the_future_is_claimed_then_and_not_before() {
     let endpoint = world.endpoint();
     let later = NOW + Duration::from_secs(30);
     world.lanes.note_due(endpoint.id, later);
-    assert_eq!(world.lanes.due_claims(NOW), []);
+    assert_eq!(world.claims(NOW), []);
     assert_eq!(world.lanes.next_timer(), Some(later));
     // It doesn't keep new deliveries out either.
     assert!(world.lanes.has_room(endpoint.id, NOW));
-    assert_eq!(world.lanes.due_claims(later).len(), 1);
+    assert_eq!(world.claims(later).len(), 1);
     assert_eq!(world.lanes.next_timer(), None);
 }
 
@@ -164,7 +175,7 @@ fn timers_do_not_pile_up() {
         world.lanes.note_due(endpoint.id, later);
         world.offer(&endpoint, 1);
         assert_eq!(world.started().len(), 1);
-        world.lanes.finished(endpoint.id);
+        world.finish(&endpoint);
     }
     assert_eq!(world.lanes.timers.len(), 1);
 }
@@ -187,12 +198,12 @@ fn a_paused_lane_hands_back_its_queue_and_wakes_when_it_is_enabled() {
     // A delivery that was claimed before the pause and arrives after it goes back too.
     let late = world.job(&endpoint);
     assert_eq!(world.lanes.offer(late, endpoint.clone()).len(), 1);
-    world.lanes.finished(endpoint.id);
-    world.lanes.finished(endpoint.id);
+    world.finish(&endpoint);
+    world.finish(&endpoint);
     assert_eq!(world.lanes.held(), 0);
     let enabled = Arc::new(Endpoint { revision: 3, ..(*endpoint).clone() });
     world.lanes.endpoint_changed(enabled, NOW);
-    assert_eq!(world.lanes.due_claims(NOW).len(), 1);
+    assert_eq!(world.claims(NOW).len(), 1);
 }
 
 #[test]
@@ -202,12 +213,12 @@ fn a_lane_that_finds_no_room_altogether_is_not_forgotten() {
     world.offer(&full, 4);
     assert!(!world.lanes.has_room(starved.id, NOW));
     world.lanes.note_due(starved.id, NOW);
-    assert_eq!(world.lanes.due_claims(NOW), []);
+    assert_eq!(world.claims(NOW), []);
     world.started();
-    world.lanes.finished(full.id);
-    world.lanes.finished(full.id);
-    let claims = world.lanes.due_claims(NOW);
-    assert_eq!(claims, [ClaimRequest { endpoint: starved.id, limit: 2 }]);
+    world.finish(&full);
+    world.finish(&full);
+    let claims = world.claims(NOW);
+    assert_eq!(claims, [(starved.id, 1)]);
 }
 
 #[test]
@@ -217,7 +228,109 @@ fn idle_lanes_cost_nothing() {
         let endpoint = world.endpoint();
         world.offer(&endpoint, 1);
         world.started();
-        world.lanes.finished(endpoint.id);
+        world.finish(&endpoint);
     }
     assert!(world.lanes.lanes.is_empty());
+}
+
+#[test]
+fn however_many_hang_the_next_endpoint_still_gets_a_share() {
+    let mut world = World::new(LaneLimits {
+        in_flight_per_endpoint: 64,
+        in_flight: 100,
+        window: 64,
+        held: 200,
+        held_bytes: 1_000_000,
+    });
+    let hanging: Vec<_> = (0..50).map(|_| world.endpoint()).collect();
+    for endpoint in &hanging {
+        for _ in 0..64 {
+            if world.lanes.has_room(endpoint.id, NOW) {
+                world.offer(endpoint, 1);
+            }
+        }
+    }
+    world.started();
+    let healthy = world.endpoint();
+    assert!(world.lanes.has_room(healthy.id, NOW));
+    world.offer(&healthy, 1);
+    assert_eq!(world.started(), [healthy.id]);
+}
+
+#[test]
+fn claims_are_few_and_never_ask_for_more_than_there_is_room_for() {
+    let mut world = World::new(LaneLimits { held: 8, window: 4, ..limits() });
+    let endpoints: Vec<_> = (0..100).map(|_| world.endpoint()).collect();
+    for endpoint in &endpoints {
+        world.lanes.note_due(endpoint.id, NOW);
+    }
+    let claims = world.claims(NOW);
+    assert!(claims.iter().map(|(_, limit)| limit).sum::<u32>() <= 8, "{claims:?}");
+    // Every one of them gets its turn as the others end.
+    let mut asked: HashSet<EndpointId> = HashSet::new();
+    let mut under_way: VecDeque<EndpointId> = claims.into_iter().map(|(id, _)| id).collect();
+    while let Some(id) = under_way.pop_front() {
+        asked.insert(id);
+        world.lanes.claimed(id, Claimed { endpoint: None, jobs: Vec::new(), next_due: None });
+        under_way.extend(world.claims(NOW).into_iter().map(|(id, _)| id));
+    }
+    assert_eq!(asked.len(), 100);
+    assert!(world.lanes.lanes.is_empty());
+    assert_eq!((world.lanes.reserved, world.lanes.claims), (0, 0));
+}
+
+#[test]
+fn large_payloads_fill_a_lane_before_many_small_ones_do() {
+    let mut world = World::new(LaneLimits { held_bytes: 6, window: 100, ..limits() });
+    let endpoint = world.endpoint();
+    world.offer(&endpoint, 1);
+    assert!(world.lanes.has_room(endpoint.id, NOW));
+    world.offer(&endpoint, 1);
+    assert!(!world.lanes.has_room(endpoint.id, NOW), "it holds four bytes, two are left");
+}
+
+#[test]
+fn notes_on_a_starved_lane_do_not_pile_up() {
+    let mut world = World::new(LaneLimits { held: 4, window: 4, ..limits() });
+    let (full, starved) = (world.endpoint(), world.endpoint());
+    world.offer(&full, 4);
+    for _ in 0..1_000 {
+        world.lanes.note_due(starved.id, NOW);
+        assert_eq!(world.claims(NOW), []);
+    }
+    assert_eq!(world.lanes.starved.len(), 1);
+}
+
+#[test]
+fn claims_that_find_only_a_later_retry_do_not_pile_up_timers() {
+    let mut world = World::new(limits());
+    let endpoint = world.endpoint();
+    let later = NOW + Duration::from_secs(36_000);
+    for _ in 0..1_000 {
+        world.lanes.note_due(endpoint.id, NOW);
+        assert_eq!(world.claims(NOW).len(), 1);
+        let found = Some(endpoint.clone());
+        world.lanes.claimed(
+            endpoint.id,
+            Claimed { endpoint: found, jobs: Vec::new(), next_due: Some(later) },
+        );
+    }
+    assert_eq!(world.lanes.timers.len(), 1);
+}
+
+#[test]
+fn what_arrives_after_a_deletion_is_not_sent() {
+    let mut world = World::new(limits());
+    let endpoint = world.endpoint();
+    world.lanes.note_due(endpoint.id, NOW);
+    assert_eq!(world.claims(NOW).len(), 1);
+    world.lanes.endpoint_deleted(endpoint.id);
+    let jobs = vec![world.job(&endpoint)];
+    let claimed = Claimed { endpoint: Some(endpoint.clone()), jobs, next_due: Some(NOW) };
+    world.lanes.claimed(endpoint.id, claimed);
+    let late = world.job(&endpoint);
+    world.lanes.offer(late, endpoint.clone());
+    assert_eq!(world.started(), []);
+    assert!(world.lanes.lanes.is_empty());
+    assert_eq!(world.lanes.held(), 0);
 }

@@ -125,8 +125,13 @@ impl<'c> Batch<'c> {
             && let Some(&endpoint) = self.discards.front()
         {
             let discarded = self.discard(endpoint, left)?;
-            if discarded < left {
+            // Taken off only where nothing was left to discard: what this batch discards may
+            // yet be rolled back.
+            if discarded == 0 {
                 self.discards.pop_front();
+            } else if discarded < left {
+                self.discards.rotate_left(1);
+                break;
             }
             left -= discarded;
         }

@@ -25,6 +25,7 @@ pub(super) fn claim(
     batch: &mut Batch<'_>,
     id: EndpointId,
     limit: u32,
+    max_bytes: usize,
     lease: Lease,
     now: Timestamp,
 ) -> Fallible<Claimed> {
@@ -37,10 +38,17 @@ pub(super) fn claim(
     let application = batch.application(endpoint.application_id)?;
     let application = application.ok_or_else(|| damaged("an endpoint without application"))?;
     let epoch = batch.lease_epoch()?;
-    let (waiting, next_due) = look(batch.connection, id, limit, epoch, now)?;
+    let (waiting, mut next_due) = look(batch.connection, id, limit, epoch, now)?;
     let mut jobs = Vec::with_capacity(waiting.len());
+    let mut bytes = 0;
     for delivery in waiting {
-        jobs.push(job(batch.connection, &application, id, &delivery, lease)?);
+        if bytes >= max_bytes && !jobs.is_empty() {
+            next_due = Some(now);
+            break;
+        }
+        let job = job(batch.connection, &application, id, &delivery, lease)?;
+        bytes += job.message.payload.len();
+        jobs.push(job);
     }
     // In the order of the table's key, which is faster than that of the queue.
     let mut ids: Vec<MessageId> = jobs.iter().map(|job| job.message.id).collect();

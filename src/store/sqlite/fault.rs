@@ -57,6 +57,10 @@ fn explain(error: &rusqlite::Error) -> Error {
         Some(SqliteCode::CannotOpen | SqliteCode::ReadOnly | SqliteCode::PermissionDenied) => {
             (ErrorCode::Unavailable, "The store's file can't be opened for writing.")
         }
+        Some(SqliteCode::OperationInterrupted) => (
+            ErrorCode::Unavailable,
+            "The query looks at too much; narrow it by time or drop a filter.",
+        ),
         Some(SqliteCode::OutOfMemory) => {
             (ErrorCode::Unavailable, "The store has no memory left to work with.")
         }

@@ -67,7 +67,7 @@ pub(super) fn accept(
                 lease,
             };
             accepted.claimed.push((job, Arc::clone(endpoint)));
-        } else {
+        } else if endpoint.state.delivers() {
             accepted.unclaimed.push(endpoint.id);
         }
     }

@@ -28,6 +28,9 @@ use self::writer::Writer;
 use super::Vault;
 use crate::domain::Result;
 
+/// Connections that look single rows up.
+const LOOKUP_CONNECTIONS: usize = 2;
+
 /// What an operator may want different.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqliteOptions {
@@ -50,7 +53,10 @@ impl Default for SqliteOptions {
 /// and revoke API keys, meanwhile.
 pub struct SqliteStore {
     writer: Writer,
+    /// For lists, which may look at many rows.
     readers: Arc<Readers>,
+    /// For single rows, so that looking up a key never waits for somebody's long list.
+    lookups: Arc<Readers>,
     vault: Arc<Vault>,
 }
 
@@ -63,8 +69,9 @@ impl SqliteStore {
     pub fn open(path: &Path, vault: Vault, options: SqliteOptions) -> Result<SqliteStore> {
         let connection = connection::open_writer(path, &vault, &options)?;
         let readers = Readers::open(path, options.readers)?;
+        let lookups = Readers::open(path, LOOKUP_CONNECTIONS)?;
         let vault = Arc::new(vault);
         let writer = Writer::start(connection, Arc::clone(&vault))?;
-        Ok(SqliteStore { writer, readers, vault })
+        Ok(SqliteStore { writer, readers, lookups, vault })
     }
 }

@@ -10,6 +10,13 @@ use super::connection::open_reader;
 use super::fault::{Fallible, Fault};
 use crate::domain::{Error, Result};
 
+/// How many steps of SQLite's virtual machine a query may take: a few seconds' worth. A filter
+/// that matches next to nothing would otherwise read an application's whole history.
+const STEPS_MAX: u32 = 100_000_000;
+
+/// How many steps lie between two checks of the limit.
+const STEPS_BETWEEN_CHECKS: u32 = 100_000;
+
 /// A few connections, each used by one reader at a time, on a thread that may block.
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
@@ -24,9 +31,26 @@ impl Readers {
         Ok(Arc::new(Readers { idle: Mutex::new(idle), permits }))
     }
 
-    /// Runs `query` within one read transaction: all that it reads was true at one moment.
+    /// Runs `query` within one read transaction: all that it reads was true at one moment. It
+    /// may take [`STEPS_MAX`] steps.
     pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Readers>,
+        query: impl FnOnce(&Connection) -> Fallible<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(Some(STEPS_MAX), query).await
+    }
+
+    /// The same without a limit, for what the operator asks.
+    pub(super) async fn read_all<T: Send + 'static>(
+        self: &Arc<Readers>,
+        query: impl FnOnce(&Connection) -> Fallible<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(None, query).await
+    }
+
+    async fn run<T: Send + 'static>(
+        self: &Arc<Readers>,
+        steps: Option<u32>,
         query: impl FnOnce(&Connection) -> Fallible<T> + Send + 'static,
     ) -> Result<T> {
         let permits = Arc::clone(&self.permits);
@@ -35,8 +59,10 @@ impl Readers {
         let reading = tokio::task::spawn_blocking(move || {
             // Held until the connection is back, also where the caller has gone away.
             let _permit = permit;
-            let borrowed = Borrowed::take(&readers).ok_or_else(closed)?;
-            let transaction = borrowed.connection().ok_or_else(closed)?.unchecked_transaction();
+            let mut borrowed = Borrowed::take(&readers).ok_or_else(closed)?;
+            let connection = borrowed.connection().ok_or_else(closed)?;
+            limit_steps(connection, steps).map_err(Fault::into_error)?;
+            let transaction = connection.unchecked_transaction();
             let transaction = transaction.map_err(|error| Fault::from(error).into_error())?;
             query(&transaction).map_err(Fault::into_error)
         });
@@ -45,6 +71,23 @@ impl Readers {
             Error::internal("A reader of the store stopped.")
         })?
     }
+}
+
+/// Interrupts what runs on a connection after so many steps. Counting them needs no clock, and
+/// stops the same query at the same row on any machine.
+fn limit_steps(connection: &mut Connection, steps: Option<u32>) -> Fallible<()> {
+    let Some(steps) = steps else {
+        connection.progress_handler(0, None::<fn() -> bool>)?;
+        return Ok(());
+    };
+    let mut left = steps / STEPS_BETWEEN_CHECKS;
+    let check = move || {
+        left = left.saturating_sub(1);
+        left == 0
+    };
+    connection
+        .progress_handler(STEPS_BETWEEN_CHECKS.try_into().unwrap_or(i32::MAX), Some(check))?;
+    Ok(())
 }
 
 fn closed() -> Error {
@@ -63,8 +106,8 @@ impl<'a> Borrowed<'a> {
         Some(Borrowed { readers, connection: Some(connection) })
     }
 
-    fn connection(&self) -> Option<&Connection> {
-        self.connection.as_ref()
+    fn connection(&mut self) -> Option<&mut Connection> {
+        self.connection.as_mut()
     }
 }
 

@@ -24,18 +24,15 @@ struct Subject {
     state: Option<(EndpointState, Timestamp)>,
 }
 
-pub(super) fn record(
-    batch: &mut Batch<'_>,
-    recorded: Vec<Recorded>,
-) -> Fallible<Vec<Arc<Endpoint>>> {
+pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<Vec<Arc<Endpoint>>> {
     let mut subjects = HashMap::new();
-    for one in &recorded {
+    for one in recorded {
         if let Entry::Vacant(place) = subjects.entry(one.attempt.delivery.endpoint) {
             let subject = subject(batch, *place.key())?;
             place.insert(subject);
         }
     }
-    let mut moved = write(batch, &recorded, &subjects)?;
+    let mut moved = write(batch, recorded, &subjects)?;
     moved.sort_by_key(|&place| recorded[place].ended_at);
     for one in moved.into_iter().map(|place| &recorded[place]) {
         if let Some(Some(subject)) = subjects.get_mut(&one.attempt.delivery.endpoint) {

@@ -33,7 +33,7 @@ impl Store for SqliteStore {
     }
 
     async fn find_key(&self, hash: [u8; 32]) -> Result<Option<ApiKey>> {
-        self.readers.read(move |connection| keys::find(connection, hash)).await
+        self.lookups.read(move |connection| keys::find(connection, hash)).await
     }
 
     async fn create_application(&self, application: Application) -> Result<Arc<Application>> {
@@ -46,7 +46,7 @@ impl Store for SqliteStore {
         reference: &Reference,
     ) -> Result<Arc<Application>> {
         let (environment, reference) = (Arc::clone(environment), reference.clone());
-        self.readers
+        self.lookups
             .read(move |connection| applications::get(connection, &environment, &reference))
             .await
     }
@@ -76,7 +76,7 @@ impl Store for SqliteStore {
 
     async fn list_event_types(&self, environment: &Arc<str>) -> Result<Vec<EventType>> {
         let environment = Arc::clone(environment);
-        self.readers.read(move |connection| event_types::list(connection, &environment)).await
+        self.lookups.read(move |connection| event_types::list(connection, &environment)).await
     }
 
     async fn get_event_type(
@@ -85,7 +85,7 @@ impl Store for SqliteStore {
         name: &str,
     ) -> Result<Option<EventType>> {
         let (environment, name) = (Arc::clone(environment), name.to_owned());
-        self.readers.read(move |connection| event_types::get(connection, &environment, &name)).await
+        self.lookups.read(move |connection| event_types::get(connection, &environment, &name)).await
     }
 
     async fn put_event_type(
@@ -126,7 +126,7 @@ impl Store for SqliteStore {
         reference: &Reference,
     ) -> Result<Arc<Endpoint>> {
         let (vault, reference) = (Arc::clone(&self.vault), reference.clone());
-        self.readers
+        self.lookups
             .read(move |connection| endpoints::get(connection, &vault, application, &reference))
             .await
     }
@@ -215,11 +215,14 @@ impl Store for SqliteStore {
         &self,
         endpoint: EndpointId,
         limit: u32,
+        max_bytes: usize,
         lease: Lease,
         now: Timestamp,
     ) -> Result<Claimed> {
         self.writer
-            .write(ChecksFirst, move |batch| claim::claim(batch, endpoint, limit, lease, now))
+            .write(ChecksFirst, move |batch| {
+                claim::claim(batch, endpoint, limit, max_bytes, lease, now)
+            })
             .await
     }
 
@@ -227,8 +230,8 @@ impl Store for SqliteStore {
         self.writer.write(ChecksFirst, move |batch| claim::release(batch, deliveries, node)).await
     }
 
-    async fn record(&self, attempts: Vec<Recorded>) -> Result<Vec<Arc<Endpoint>>> {
-        self.writer.write(ChecksFirst, |batch| record::record(batch, attempts)).await
+    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Vec<Arc<Endpoint>>> {
+        self.writer.write(ChecksFirst, move |batch| record::record(batch, &attempts)).await
     }
 
     async fn resend(
@@ -247,7 +250,7 @@ impl Store for SqliteStore {
     }
 
     async fn backlog(&self) -> Result<Vec<(EndpointId, Timestamp)>> {
-        self.readers.read(claim::backlog).await
+        self.readers.read_all(claim::backlog).await
     }
 
     async fn recover(&self) -> Result<()> {
@@ -277,7 +280,7 @@ impl Store for SqliteStore {
     }
 
     async fn ledger(&self) -> Result<Vec<LedgerLine>> {
-        self.readers.read(ledger::lines).await
+        self.readers.read_all(ledger::lines).await
     }
 
     async fn ping(&self) -> Result<()> {
