@@ -198,6 +198,6 @@ async fn the_port_is_signed_where_it_is_not_the_schemes_own() {
     let request = Received { headers: headers.collect(), ..one.request.clone() };
     let without_port = Delivered { request, message: one.message.clone() };
     let signature = one.header("x-signature").to_owned();
-    assert_ne!(computed(&secret, &[without_port]), [signature.clone()]);
-    assert_eq!(computed(&secret, &[one]), [signature]);
+    assert_ne!(computed(&secret, &[without_port])[0], signature);
+    assert_eq!(computed(&secret, &[one])[0], signature);
 }
