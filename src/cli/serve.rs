@@ -210,6 +210,10 @@ fn make_private_dir(dir: &Path) -> anyhow::Result<()> {
 
 fn sender(config: &Config, clock: Clock, resolver: Resolver) -> anyhow::Result<Sender> {
     let mut settings = SenderConfig { resolver, ..SenderConfig::default() };
+    // Half of the files that may be open; the rest is for connections in use and the API's.
+    if let Ok((limit, _)) = rlimit::Resource::NOFILE.get() {
+        settings.idle_connections = usize::try_from(limit / 2).unwrap_or(usize::MAX);
+    }
     settings.source_address = config.source_address;
     settings.extra_roots.extend(config.tls_ca_file.clone());
     if let Some(user_agent) = &config.user_agent {
