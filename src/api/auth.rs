@@ -156,7 +156,10 @@ impl FromRequestParts<ApiState> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Caller, ApiError> {
         let credential = bearer(&parts.headers).ok_or_else(unauthenticated)?;
         let scope = state.authenticator.scope(credential).await?;
-        let named = parts.headers.get(ENVIRONMENT_HEADER).and_then(|value| value.to_str().ok());
+        // What isn't text names no environment, which is not the same as naming none.
+        let named = parts.headers.get(ENVIRONMENT_HEADER);
+        let named = named.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let named = named.as_deref();
         let (name, only_application) = match scope {
             Scope::Admin => (admin_environment(state, named)?, None),
             Scope::Environment(name) => (name, None),
