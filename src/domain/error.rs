@@ -65,8 +65,16 @@ impl FieldError {
     /// An error at `body.<field>`; `field` may be a dotted path.
     pub fn body(field: &str, message: impl Into<String>) -> FieldError {
         let path = field.split('.').filter(|part| !part.is_empty());
+        FieldError::body_at(path.map(str::to_owned), message)
+    }
+
+    /// An error at the end of this path into the body, whose steps may contain dots.
+    pub fn body_at(
+        path: impl IntoIterator<Item = String>,
+        message: impl Into<String>,
+    ) -> FieldError {
         FieldError {
-            location: std::iter::once("body").chain(path).map(str::to_owned).collect(),
+            location: std::iter::once("body".to_owned()).chain(path).collect(),
             message: message.into(),
             kind: "value_error".to_owned(),
         }
