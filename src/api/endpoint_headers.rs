@@ -103,11 +103,12 @@ async fn patch(
     Body(input): Body<HeadersPatch>,
 ) -> ApiResult<StatusCode> {
     let found = endpoint::find(&state, &caller, path).await?;
+    let named = |name: &str| input.headers.keys().any(|given| given.eq_ignore_ascii_case(name));
     let mut headers = found.headers.clone();
-    for (name, value) in input.headers {
-        headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
-        headers.extend(value.map(|value| (name, SecretText::new(value))));
-    }
+    headers.retain(|(name, _)| !named(name));
+    // Two spellings of one name both go in, for the contract's rules to refuse.
+    let set = input.headers.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    headers.extend(set.map(|(name, value)| (name, SecretText::new(value))));
     store_headers(&state, &caller, &found, headers).await
 }
 
