@@ -14,6 +14,7 @@ use crate::domain::{
     Timestamp,
 };
 use crate::environment::Environment;
+use crate::sender::MAX_URL_BYTES;
 
 /// Channels of one endpoint.
 const CHANNELS_MAX: usize = 10;
@@ -170,6 +171,15 @@ impl Draft {
 }
 
 fn check_url(checks: &mut Checks, environment: &Environment, text: &str) {
+    // Parsing drops or rewrites these, so what is kept and shown would not be what is called.
+    if text.chars().any(char::is_control) || text.trim() != text {
+        checks.refuse("url", "Must not contain control characters or spaces around it");
+        return;
+    }
+    if text.len() > MAX_URL_BYTES {
+        checks.refuse("url", format!("Must have at most {MAX_URL_BYTES} bytes"));
+        return;
+    }
     let verdict = match Url::parse(text) {
         Ok(url) => environment.guard.check_url(&url, environment.https_only()),
         Err(error) => Err(format!("Not a URL: {error}")),
