@@ -16,6 +16,7 @@ use super::auth::Caller;
 use super::error::{ApiResult, ErrorBody, ValidationBody};
 use super::extract::{Body, Path, Query, present};
 use super::names::Checks;
+use super::page::{Order, checked_limit};
 use super::payload;
 use crate::contract::{Contract, EventSpec};
 use crate::domain::{Error, EventType, Result, Timestamp};
@@ -164,9 +165,12 @@ pub(super) async fn is_known(
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// Items in the page, 1 to 250; 50 unless told.
-    limit: Option<usize>,
+    limit: Option<u32>,
     /// The `iterator` of another page: the name of its last item.
     iterator: Option<String>,
+    /// From A to Z (`ascending`, unless told) or back (`descending`).
+    #[param(inline)]
+    order: Option<Order>,
     #[serde(default)]
     include_archived: bool,
 }
@@ -191,15 +195,19 @@ async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> ApiResult<Json<EventTypeList>> {
-    let limit = query.limit.unwrap_or(50).clamp(1, 250);
+    let limit = checked_limit(query.limit)? as usize;
     let mut all: Vec<EventType> =
         caller.environment.contract.events().iter().map(from_spec).collect();
     let own = state.own_event_types.of(&caller.environment.name, &*state.store).await?;
     all.extend(own.values().cloned());
     all.retain(|one| query.include_archived || !one.archived);
-    all.sort_by(|a, b| a.name.cmp(&b.name));
+    let along = |a: &str, b: &str| match query.order.unwrap_or(Order::Ascending) {
+        Order::Ascending => a.cmp(b),
+        Order::Descending => b.cmp(a),
+    };
+    all.sort_by(|a, b| along(&a.name, &b.name));
     if let Some(after) = &query.iterator {
-        all.retain(|one| one.name > *after);
+        all.retain(|one| along(&one.name, after).is_gt());
     }
     let done = all.len() <= limit;
     all.truncate(limit);

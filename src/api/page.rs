@@ -31,6 +31,7 @@ pub(super) struct PageQuery {
     /// The `iterator` or `prevIterator` of another page.
     iterator: Option<String>,
     /// Oldest first (`ascending`) or newest first (`descending`).
+    #[param(inline)]
     order: Option<Order>,
 }
 
@@ -42,14 +43,23 @@ pub(super) struct PageRequest<K> {
     backwards: bool,
 }
 
+/// The items in a page for this `limit` parameter.
+///
+/// # Errors
+/// Where it is out of range.
+pub(super) fn checked_limit(limit: Option<u32>) -> Result<u32> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        let message = format!("The limit must be between 1 and {MAX_LIMIT}");
+        return Err(Error::fields(vec![FieldError::query("limit", message)]));
+    }
+    Ok(limit)
+}
+
 impl PageQuery {
     /// Checks the parameters; `default_order` is the list's own.
     pub(super) fn read<K: IdKind>(&self, default_order: Order) -> Result<PageRequest<K>> {
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            let message = format!("The limit must be between 1 and {MAX_LIMIT}");
-            return Err(Error::fields(vec![FieldError::query("limit", message)]));
-        }
+        let limit = checked_limit(self.limit)?;
         let (text, backwards) = match &self.iterator {
             None => (None, false),
             Some(text) => match text.strip_prefix('-') {
