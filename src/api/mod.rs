@@ -102,7 +102,9 @@ pub fn service(parts: ApiParts) -> Router {
         .layer(DefaultBodyLimit::max(max_body_bytes))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(ApiState(Arc::new(Shared { parts, own_event_types: Default::default() })));
-    openapi::pages(openapi).fallback_service(NormalizePath::trim_trailing_slash(api))
+    openapi::pages(openapi)
+        .method_not_allowed_fallback(unknown_method)
+        .fallback_service(NormalizePath::trim_trailing_slash(api))
 }
 
 /// The OpenAPI description of the native API, as JSON.

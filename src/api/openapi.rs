@@ -5,7 +5,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContactBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement,
 };
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 const BEARER: &str = "bearer";
 
@@ -38,5 +38,7 @@ pub(super) fn description() -> OpenApi {
 /// `/api/v1/openapi.json`, and `/docs` to read it in a browser. The page's files are in the
 /// binary: it asks nobody else for anything.
 pub(super) fn pages(openapi: OpenApi) -> Router {
-    SwaggerUi::new("/docs").url("/api/v1/openapi.json", openapi).into()
+    // Unless told, the page has the document checked by a server of swagger.io.
+    let config = Config::default().validator_url("none");
+    SwaggerUi::new("/docs").url("/api/v1/openapi.json", openapi).config(config).into()
 }
