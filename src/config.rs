@@ -196,7 +196,7 @@ impl Sources {
 
 fn parse(path: &Path, text: &str) -> anyhow::Result<Settings> {
     toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
         anyhow!("{}:{line}: {}", path.display(), error.message())
     })
 }
