@@ -1,5 +1,4 @@
 //! `hookwright contract`: checks contract files and shows what they make receivers get.
-#![allow(clippy::print_stdout)]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -47,14 +46,8 @@ pub struct Show {
 pub fn run(command: ContractCommand) -> anyhow::Result<ExitCode> {
     match command {
         ContractCommand::Check { files } => check(&files),
-        ContractCommand::List => {
-            print!("{}", list());
-            Ok(ExitCode::SUCCESS)
-        }
-        ContractCommand::Show(show) => {
-            print!("{}", example(&show)?);
-            Ok(ExitCode::SUCCESS)
-        }
+        ContractCommand::List => super::print(list().trim_end()),
+        ContractCommand::Show(show) => super::print(example(&show)?.trim_end()),
     }
 }
 
@@ -64,7 +57,9 @@ fn check(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
         let name = file.display().to_string();
         let text = read(file)?;
         match Contract::load(&name, &text) {
-            Ok(contract) => println!("{name}: ok ({})", summary(&contract)),
+            Ok(contract) => {
+                super::print(&format!("{name}: ok ({})", summary(&contract)))?;
+            }
             Err(problems) => {
                 status = ExitCode::FAILURE;
                 for problem in problems {
