@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -51,8 +51,10 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     super::runtime()?.block_on(async {
         let entropy = Entropy::system();
         let server = Server::start(&config, clock, entropy.clone()).await?;
+        // Before anybody is told that it runs: a stop that comes at once is graceful too.
+        let stop = StopSignals::listen()?;
         greet(&config, &server, &entropy).await?;
-        wait_for_stop_signal().await?;
+        stop.received().await;
         tracing::info!("stopping: no new requests, attempts in flight get their time");
         server.stop().await;
         Ok(ExitCode::SUCCESS)
@@ -281,12 +283,24 @@ pub async fn create_key(
     Ok(text)
 }
 
-async fn wait_for_stop_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, which otherwise end the process on the spot.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<StopSignals> {
+        Ok(StopSignals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
