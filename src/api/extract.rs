@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
 use super::ApiState;
 use super::error::ApiError;
@@ -70,12 +71,21 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
         ));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let path = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Ok(_) => String::new(),
-        Err(located) => located.path().to_string(),
+    let location = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Ok(_) => Vec::new(),
+        Err(located) => located.path().iter().filter_map(step).collect(),
     };
-    let path = if path == "." { "" } else { &path };
-    Err(Error::field(path, sentence(&error)))
+    Err(Error::fields(vec![FieldError::body_at(location, sentence(&error))]))
+}
+
+/// A step on the path to a value, as field errors write it.
+fn step(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { variant } => Some(variant.clone()),
+        Segment::Unknown => None,
+    }
 }
 
 /// The error without its position, which the field's name replaces.

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod certificates;
+pub mod credentials;
 pub mod environments;
 pub mod payloads;
 pub mod process;

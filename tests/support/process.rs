@@ -115,14 +115,24 @@ impl Api {
         path: &str,
         body: String,
     ) -> hyper::Result<(u16, Value)> {
+        let authorization = self.authorization.clone();
+        self.call_with(method, path, &[("authorization", &authorization)], body).await
+    }
+
+    /// The same, with these headers and no others.
+    pub async fn call_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> hyper::Result<(u16, Value)> {
         self.requests.ready().await?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "test")
-            .header("authorization", &self.authorization)
-            .body(Full::new(Bytes::from(body)))
-            .unwrap();
+        let mut request = Request::builder().method(method).uri(path).header("host", "test");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).unwrap();
         let (head, body) = self.requests.send_request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
         Ok((head.status.as_u16(), serde_json::from_slice(&body).unwrap_or_default()))

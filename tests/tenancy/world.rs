@@ -1,0 +1,235 @@
+//! Two environments, tenants in both, and a request for every route that there is.
+
+use serde_json::{Value, json};
+
+use crate::support::receiver::{Receiver, Reply};
+use crate::support::server::{ADMIN_KEY, Answer, TestServer};
+
+/// The environment that is attacked.
+pub(super) const HOME: &str = "standard";
+
+/// The environment that the attackers' keys are for.
+pub(super) const ABROAD: &str = "kakiyo";
+
+/// What a route is about, and so what a key of a single application gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// Anyone may call it.
+    Nothing,
+    /// The environment as a whole. Keys of an application may not call it.
+    Environment,
+    /// Also the environment, but every key of it may look, and sees what it may see.
+    Catalog,
+    /// One application, named in the path, and what it may do itself.
+    Application,
+    /// One application, which it may not do itself.
+    ApplicationItself,
+}
+
+/// A request that works with the right credential.
+pub(super) struct Route {
+    pub(super) method: String,
+    /// As the OpenAPI document has it, with parameters.
+    pub(super) template: String,
+    /// With parameters filled in.
+    pub(super) path: String,
+    pub(super) body: Value,
+    pub(super) about: About,
+}
+
+impl Route {
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.method, self.template)
+    }
+
+    /// Whether the path says which object is meant.
+    pub(super) fn names_an_object(&self) -> bool {
+        self.template.contains('{')
+    }
+
+    pub(super) fn reads(&self) -> bool {
+        self.method == "GET"
+    }
+
+    /// Deletions come last when all routes are called one after the other.
+    fn turn(&self) -> (bool, std::cmp::Reverse<usize>) {
+        let deletes = self.method == "DELETE";
+        (deletes, std::cmp::Reverse(if deletes { self.template.len() } else { 0 }))
+    }
+}
+
+/// The body of a route's request, and what it is about; `None` for a route that this test
+/// doesn't know yet.
+fn case(method: &str, template: &str) -> Option<(About, Value)> {
+    use About::{Application, ApplicationItself, Catalog, Environment, Nothing};
+    let app = template.strip_prefix("/api/v1/app/{app_id}");
+    Some(match (method, template, app) {
+        ("GET", "/api/v1/health", _) => (Nothing, Value::Null),
+        (
+            "GET",
+            "/api/v1/app" | "/api/v1/event-type" | "/api/v1/event-type/{event_type_name}",
+            _,
+        ) => (Catalog, Value::Null),
+        ("POST", "/api/v1/app", _) => (Environment, json!({ "name": "New" })),
+        ("POST", "/api/v1/event-type", _) => {
+            (Environment, json!({ "name": "new.type", "description": "" }))
+        }
+        ("PUT" | "PATCH", "/api/v1/event-type/{event_type_name}", _) => {
+            (Environment, json!({ "description": "changed" }))
+        }
+        ("DELETE", "/api/v1/event-type/{event_type_name}", _) => (Environment, Value::Null),
+        ("PUT" | "PATCH", _, Some("")) => (ApplicationItself, json!({ "name": "Changed" })),
+        ("DELETE", _, Some("")) => (ApplicationItself, Value::Null),
+        ("POST", _, Some("/endpoint")) => (Application, json!({ "url": "http://127.0.0.1:9/" })),
+        ("PUT" | "PATCH", _, Some("/endpoint/{endpoint_id}")) => {
+            (Application, json!({ "url": "http://127.0.0.1:9/changed" }))
+        }
+        ("PUT" | "PATCH", _, Some("/endpoint/{endpoint_id}/headers")) => {
+            (Application, json!({ "headers": { "x-changed": "yes" } }))
+        }
+        ("POST", _, Some("/endpoint/{endpoint_id}/secret/rotate")) => (Application, json!({})),
+        ("POST", _, Some("/msg")) => {
+            (Application, json!({ "eventType": "invoice.paid", "payload": { "new": true } }))
+        }
+        ("POST", _, Some("/msg/{msg_id}/endpoint/{endpoint_id}/resend")) => {
+            (Application, Value::Null)
+        }
+        ("GET", _, Some(_)) => (Application, Value::Null),
+        ("DELETE", _, Some("/endpoint/{endpoint_id}")) => (Application, Value::Null),
+        _ => return None,
+    })
+}
+
+pub(super) struct World {
+    pub(super) server: TestServer,
+    pub(super) receiver: Receiver,
+    /// The attacked application's id.
+    pub(super) victim: String,
+    /// The id of another application of the same environment.
+    pub(super) neighbour: String,
+    /// The id of an application of the other environment.
+    pub(super) stranger: String,
+    endpoint: String,
+    message: String,
+    attempt: String,
+}
+
+impl World {
+    pub(super) async fn new() -> World {
+        let server = TestServer::start(&[HOME, ABROAD]).await;
+        let receiver = Receiver::start(Reply::status(200)).await;
+        let victim = server.application(HOME, "victim").await;
+        let neighbour = server.application(HOME, "neighbour").await;
+        let stranger = server.application(ABROAD, "stranger").await;
+        let fields = json!({ "url": receiver.url("/").as_str(), "headers": { "x-custom": "1" } });
+        let endpoint = server.endpoint(HOME, "victim", fields).await;
+        let own = json!({ "name": "own.type", "description": "ours" });
+        server.call(HOME, "POST", "/api/v1/event-type", own).await.expect(201);
+        let message = server.publish(HOME, "victim", "invoice.paid", r#"{"secret":"data"}"#).await;
+        server.wait_for_status(HOME, "victim", &message, "succeeded").await;
+        let attempts = server.attempts(HOME, "victim", &message).await;
+        let attempt = attempts[0]["id"].as_str().unwrap().to_owned();
+        World { server, receiver, victim, neighbour, stranger, endpoint, message, attempt }
+    }
+
+    /// A request for every route of the OpenAPI document as it is served, in an order in which
+    /// all of them can succeed.
+    pub(super) async fn routes(&self) -> Vec<Route> {
+        let document = self.server.send("GET", "/api/v1/openapi.json", &[], "").await.expect(200);
+        let mut routes = Vec::new();
+        for (template, operations) in document["paths"].as_object().unwrap() {
+            for method in operations.as_object().unwrap().keys() {
+                routes.push(self.route(&method.to_uppercase(), template));
+            }
+        }
+        routes.sort_by_key(Route::turn);
+        routes
+    }
+
+    fn route(&self, method: &str, template: &str) -> Route {
+        let Some((about, body)) = case(method, template) else {
+            panic!("{method} {template} is new: say in case() who may call it")
+        };
+        let path = template
+            .replace("{app_id}", &self.victim)
+            .replace("{endpoint_id}", &self.endpoint)
+            .replace("{msg_id}", &self.message)
+            .replace("{attempt_id}", &self.attempt)
+            .replace("{event_type_name}", "own.type");
+        assert!(!path.contains('{'), "{path}: an unknown parameter");
+        let (method, template) = (method.to_owned(), template.to_owned());
+        Route { method, template, path, body, about }
+    }
+
+    /// Calls a route with these headers.
+    pub(super) async fn call(&self, route: &Route, headers: &[(&str, &str)]) -> Answer {
+        let body = if route.body.is_null() { String::new() } else { route.body.to_string() };
+        self.server.send(&route.method, &route.path, headers, body).await
+    }
+
+    /// Calls a route with a credential.
+    pub(super) async fn call_as(&self, route: &Route, credential: &str) -> Answer {
+        self.call(route, &[("authorization", &format!("Bearer {credential}"))]).await
+    }
+
+    /// Everything that there is at home, as the admin sees it, and what was delivered.
+    pub(super) async fn everything(&self) -> Vec<String> {
+        let mut seen = Vec::new();
+        let mut applications = Vec::new();
+        let list = self.look("/api/v1/app", &mut seen).await;
+        applications.extend(ids(&list));
+        self.look("/api/v1/event-type?include_archived=true", &mut seen).await;
+        for app in &applications {
+            let path = format!("/api/v1/app/{app}/endpoint");
+            for endpoint in ids(&self.look(&path, &mut seen).await) {
+                self.look(&format!("{path}/{endpoint}/headers"), &mut seen).await;
+                self.look(&format!("{path}/{endpoint}/secret"), &mut seen).await;
+            }
+            let path = format!("/api/v1/app/{app}");
+            for message in ids(&self.look(&format!("{path}/msg"), &mut seen).await) {
+                self.look(&format!("{path}/msg/{message}/endpoint"), &mut seen).await;
+                self.look(&format!("{path}/attempt/msg/{message}"), &mut seen).await;
+            }
+        }
+        let ledger = self.server.ledger().await;
+        seen.extend(
+            ledger.iter().filter(|line| &*line.environment == HOME).map(|line| format!("{line:?}")),
+        );
+        seen.push(format!("{} deliveries", self.receiver.requests().len()));
+        seen
+    }
+
+    /// Fails where anything at home is not as it was.
+    pub(super) async fn assert_unchanged_since(&self, before: &[String]) {
+        let now = self.everything().await;
+        for (now, before) in now.iter().zip(before) {
+            assert_eq!(now, before);
+        }
+        assert_eq!(now.len(), before.len());
+    }
+
+    async fn look(&self, path: &str, seen: &mut Vec<String>) -> Value {
+        let answer = self.server.call(HOME, "GET", path, Value::Null).await;
+        seen.push(format!("{path}: {}", answer.text));
+        answer.expect(200)
+    }
+}
+
+fn ids(list: &Value) -> Vec<String> {
+    let data = list["data"].as_array().unwrap();
+    data.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The headers of the admin key, with no environment named.
+pub(super) fn admin() -> (String, String) {
+    ("authorization".to_owned(), format!("Bearer {ADMIN_KEY}"))
+}
+
+/// An answer that refuses, in the form of all errors.
+#[track_caller]
+pub(super) fn assert_refused(answer: &Answer, status: u16, code: &str, context: &str) {
+    assert_eq!(answer.status, status, "{context}: {}", answer.text);
+    assert_eq!(answer.json["code"], code, "{context}: {}", answer.text);
+    assert!(answer.json["detail"].is_string(), "{context}: {}", answer.text);
+    assert_eq!(answer.headers["content-type"], "application/json", "{context}");
+}
