@@ -2,6 +2,7 @@
 //! instead of an API key when a JWT secret is configured.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
@@ -13,7 +14,7 @@ use sha2::Sha256;
 use crate::domain::{ApplicationId, Scope, SecretText, Timestamp};
 
 /// How far the issuer's clock may be off.
-const LEEWAY_SECONDS: i64 = 60;
+const LEEWAY_SECONDS: f64 = 60.0;
 
 /// The longest name an organisation, and so an environment, may have.
 const ORGANISATION_MAX_BYTES: usize = 64;
@@ -30,8 +31,9 @@ struct Claims {
     sub: String,
     /// The organisation, where `sub` is an application.
     org: Option<String>,
-    exp: Option<i64>,
-    nbf: Option<i64>,
+    /// Seconds since the epoch, which may have a fraction (RFC 7519, section 2).
+    exp: Option<f64>,
+    nbf: Option<f64>,
 }
 
 impl JwtVerification {
@@ -50,9 +52,9 @@ impl JwtVerification {
     pub(super) fn scope(&self, token: &str, now: Timestamp) -> Option<Scope> {
         let claims =
             jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation).ok()?.claims;
-        let now = now.as_seconds();
-        let expired = claims.exp.is_some_and(|exp| exp.saturating_add(LEEWAY_SECONDS) <= now);
-        let early = claims.nbf.is_some_and(|nbf| nbf.saturating_sub(LEEWAY_SECONDS) > now);
+        let now = Duration::from_micros(u64::try_from(now.as_micros()).ok()?).as_secs_f64();
+        let expired = claims.exp.is_some_and(|exp| exp + LEEWAY_SECONDS <= now);
+        let early = claims.nbf.is_some_and(|nbf| nbf - LEEWAY_SECONDS > now);
         if expired || early {
             return None;
         }

@@ -177,6 +177,15 @@ fn open_store(config: &Config, entropy: &Entropy) -> anyhow::Result<SqliteStore>
         Some(text) => MasterKey::from_base64(text.expose()).context("master_key")?,
         None => {
             let path = dir.join(MASTER_KEY_FILE);
+            // A new key could not open what is sealed with the one that is missing.
+            if dir.join(STORE_FILE).exists() && !path.exists() {
+                bail!(
+                    "the store in {} was made with a master key that is not there: give it as \
+                     HOOKWRIGHT_MASTER_KEY, or put {} back",
+                    dir.display(),
+                    path.display()
+                );
+            }
             MasterKey::load_or_create(&path, entropy)
                 .with_context(|| format!("the master key {}", path.display()))?
         }

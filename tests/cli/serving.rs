@@ -86,6 +86,23 @@ fn the_data_directory_is_readable_by_its_owner_only() {
     server.kill();
 }
 
+#[test]
+fn a_store_without_its_master_key_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let master_key = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=";
+    let server = ServerProcess::start(dir.path(), &["--master-key", master_key]);
+    assert!(server.terminate().0.success());
+    let path = dir.path().to_str().unwrap();
+    for command in [&["key", "list"][..], &["ledger"], &["serve", "--listen", "127.0.0.1:0"]] {
+        let output = run(&[command, &["--data-dir", path]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("HOOKWRIGHT_MASTER_KEY"), "{said}");
+    }
+    assert!(!dir.path().join("master.key").exists());
+    let output = run(&["key", "list", "--master-key", master_key, "--data-dir", path]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 // The receiver has to answer while the commands run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ledger_of_a_live_store_adds_up() {

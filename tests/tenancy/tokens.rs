@@ -78,6 +78,8 @@ async fn times_are_kept_by_the_servers_clock() {
     assert_eq!(status(&server, &at("exp", -1_000_000_000)).await, 401);
     assert_eq!(status(&server, &at("nbf", 0)).await, 200);
     assert_eq!(status(&server, &at("nbf", LEEWAY + 1)).await, 401);
+    let fractional = json!({ "sub": HOME, "exp": now() as f64 + 0.5, "nbf": now() as f64 - 0.5 });
+    assert_eq!(status(&server, &jwt(&fractional)).await, 200);
     for extreme in [i64::MAX, i64::MIN] {
         let claims = json!({ "sub": HOME, "exp": extreme, "nbf": extreme });
         assert_eq!(status(&server, &jwt(&claims)).await, 401);
