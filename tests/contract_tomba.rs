@@ -406,3 +406,39 @@ async fn plain_http_is_allowed() {
     account.endpoint(fields(&receiver)).await;
     account.deliver(&receiver, "save_lead", "{}").await;
 }
+
+#[tokio::test]
+async fn a_lead_that_breaks_the_schema_is_refused_when_it_is_published() {
+    let server = server().await;
+    let receiver = receiver().await;
+    server.application("tomba", "leads").await;
+    let fields = json!({ "name": "Leads", "url": receiver.url("/leads").as_str() });
+    server.endpoint("tomba", "leads", fields).await;
+    let publish = async |payload: Value| {
+        let message = json!({ "eventType": "save_lead", "payload": payload });
+        server.call("tomba", "POST", "/api/v1/app/leads/msg", message).await
+    };
+    for (payload, member) in [
+        (json!({ "email": 5 }), "email"),
+        (json!({ "email": null }), "email"),
+        (json!({ "website": ["https://example.com"] }), "website"),
+        (json!({ "score": "85" }), "score"),
+        (json!({ "score": 8.5 }), "score"),
+        (json!({ "score": null }), "score"),
+        (json!({ "notes": {} }), "notes"),
+    ] {
+        let answer = publish(payload.clone()).await.expect(422);
+        assert_eq!(answer["detail"][0]["loc"], json!(["body", "payload", member]), "{payload}");
+    }
+    // Both mistakes at once, and a member that nobody documented by its name.
+    let answer = publish(json!({ "email": 1, "score": "x" })).await.expect(422);
+    assert_eq!(answer["detail"].as_array().unwrap().len(), 2);
+    let answer = publish(json!({ "mail": "jane.doe@example.com" })).await.expect(422);
+    assert!(answer["detail"][0]["msg"].as_str().unwrap().contains("mail"), "{answer}");
+    for payload in [json!([]), json!("lead"), json!(null)] {
+        let answer = publish(payload).await.expect(422);
+        assert_eq!(answer["detail"][0]["loc"], json!(["body", "payload"]));
+    }
+    assert!(server.ledger().await.iter().all(|line| line.accepted == 0));
+    assert!(receiver.requests().is_empty());
+}

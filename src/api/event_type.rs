@@ -130,7 +130,7 @@ fn from_spec(spec: &EventSpec) -> EventType {
         group: spec.group.clone(),
         title: Some(spec.title.clone()),
         description: spec.description.clone(),
-        schema: spec.schema.as_deref().map(str::to_owned),
+        schema: spec.schema.as_ref().map(|schema| schema.text().to_owned()),
         example: spec.example.as_deref().map(str::to_owned),
         archived: false,
         from_contract: true,

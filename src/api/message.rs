@@ -17,7 +17,9 @@ use super::extract::{Body, Path, Query};
 use super::names::Checks;
 use super::page::{List, Order, PageQuery};
 use super::{ApiState, event_type, payload};
+use crate::contract::SchemaError;
 use crate::domain::{Error, FieldError, Message, Reference, Result, Timestamp};
+use crate::environment::Environment;
 use crate::store::{MessageFilter, NewMessage};
 
 /// Channels or tags of one message.
@@ -118,6 +120,7 @@ async fn create(
         let message = format!("`{}` is not in the catalog of event types", input.event_type);
         return Err(Error::field("eventType", message).into());
     }
+    check_schema(&caller.environment, &input)?;
     let message = NewMessage {
         environment: caller.environment.name.clone(),
         application: Reference(app_id),
@@ -132,6 +135,19 @@ async fn create(
     let accepted = state.engine.publish(message).await?;
     let shown = MessageOut::new(&accepted.message, query.with_content.unwrap_or(true));
     Ok((StatusCode::ACCEPTED, Json(shown)))
+}
+
+/// A payload has to be what the contract documents.
+fn check_schema(environment: &Environment, input: &MessageIn) -> Result<()> {
+    let event = environment.contract.event(&input.event_type);
+    let Some(schema) = event.and_then(|event| event.schema.as_ref()) else { return Ok(()) };
+    schema.check(input.payload.get()).map_err(|errors| {
+        let at_payload = |error: SchemaError| {
+            let path = std::iter::once("payload".to_owned()).chain(error.location);
+            FieldError::body_at(path, error.message)
+        };
+        Error::fields(errors.into_iter().map(at_payload).collect())
+    })
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::schema::Schema;
+
 /// A group of event types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupSpec {
@@ -21,8 +23,8 @@ pub struct EventSpec {
     /// For people; the name where the contract gives none.
     pub title: String,
     pub description: String,
-    /// The JSON Schema of the payload, as raw JSON.
-    pub schema: Option<Arc<str>>,
+    /// What a payload has to look like.
+    pub schema: Option<Schema>,
     /// An example payload, as raw JSON.
     pub example: Option<Arc<str>>,
 }

@@ -270,7 +270,7 @@ fn tomba() {
     assert_eq!(seconds(contract.retry()), STANDARD_RETRIES);
 
     let schema = contract.event("save_lead").unwrap().schema.clone().unwrap();
-    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(schema.text()).unwrap();
     assert_eq!(schema["additionalProperties"], false);
     let properties = schema["properties"].as_object().unwrap();
     assert_eq!(properties.len(), 11);

@@ -6,6 +6,7 @@ use super::catalog::{Catalog, EventSpec, GroupSpec};
 use super::file::{Key, RawEvent, RawGroup};
 use super::load::{check_json, or};
 use super::problem::{Problems, did_you_mean};
+use super::schema::Schema;
 
 /// The most event types that a contract can list.
 pub const MAX_EVENTS: usize = 2_000;
@@ -57,8 +58,11 @@ fn event(
     problems: &mut Problems<'_>,
 ) -> Option<EventSpec> {
     let raw = section.get_ref();
-    let schema = check_json(&raw.schema, "schema", problems);
+    let schema = schema(raw, problems);
     let example = check_json(&raw.example, "example", problems);
+    if let (Some(schema), Some(example)) = (&schema, &example) {
+        check_example(schema, example, raw, problems);
+    }
     if let Some(group) = &raw.group
         && !groups.iter().any(|known| known.name == *group.get_ref())
     {
@@ -86,6 +90,29 @@ fn event(
         schema,
         example,
     })
+}
+
+fn schema(raw: &RawEvent, problems: &mut Problems<'_>) -> Option<Schema> {
+    let text = check_json(&raw.schema, "schema", problems)?;
+    let compiled = Schema::compile(text);
+    if let (Err(reason), Some(key)) = (&compiled, &raw.schema) {
+        let hint = Some("a JSON Schema; references to other documents are not followed".to_owned());
+        problems.at(key.span().start, format!("the schema can't be used: {reason}"), hint);
+    }
+    compiled.ok()
+}
+
+/// An example that breaks its own schema would be refused when somebody publishes it.
+fn check_example(schema: &Schema, example: &str, raw: &RawEvent, problems: &mut Problems<'_>) {
+    let (Err(errors), Some(key)) = (schema.check(example), &raw.example) else { return };
+    for error in errors {
+        let place = match error.location.is_empty() {
+            true => String::new(),
+            false => format!(" at `{}`", error.location.join(".")),
+        };
+        let message = format!("the example breaks its schema{place}: {}", error.message);
+        problems.at(key.span().start, message, None);
+    }
 }
 
 fn named<'a>(
