@@ -232,7 +232,7 @@ async fn a_regenerated_secret_takes_over_with_the_very_next_delivery() {
     let old = workspace.secret(&id).await;
     let before = workspace.deliver(&receiver, "contact.created", "{}").await;
     assert_signed(&old, &[before]);
-    workspace.rotate(&id, None).await.expect(204);
+    workspace.rotate(&id, None).await.expect(200);
     let after = workspace.deliver(&receiver, "contact.created", "{}").await;
     let new = workspace.secret(&id).await;
     assert_ne!(new, old);
@@ -249,7 +249,7 @@ async fn a_retry_after_a_regeneration_is_signed_with_the_new_secret() {
     let id = workspace.endpoint(form(receiver.url("/hook").as_str())).await;
     let first = workspace.deliver(&receiver, "contact.created", "{}").await;
     server.wait_for_attempts("klink", "workspace-1", first.id(), 1).await;
-    workspace.rotate(&id, None).await.expect(204);
+    workspace.rotate(&id, None).await.expect(200);
     server.clock.advance(Duration::from_secs(30));
     let request = receiver.wait_for(2).await[1].clone();
     assert_signed(&workspace.secret(&id).await, &[Delivered { request, ..first }]);

@@ -137,7 +137,7 @@ async fn a_new_key_replaces_the_old_one_at_once() {
     let (server, receiver) = (server().await, receiver().await);
     let brand = brand(&server).await;
     let id = brand.endpoint(fields(&receiver, "Deals")).await;
-    brand.rotate(&id, None).await.expect(204);
+    brand.rotate(&id, None).await.expect(200);
     let key = brand.secret(&id).await;
     assert_ne!(key, KEY);
     let delivered = brand.deliver(&receiver, "Deals", "{}").await;

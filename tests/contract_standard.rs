@@ -203,7 +203,7 @@ async fn after_a_rotation_both_secrets_sign_for_a_day() {
     let acme = tenant(&server).await;
     let id =
         acme.endpoint(json!({ "url": receiver.url("/hook").as_str(), "secret": SECRET })).await;
-    acme.rotate(&id, None).await.expect(204);
+    acme.rotate(&id, None).await.expect(200);
     let new = acme.secret(&id).await;
     assert_ne!(new, SECRET);
 
@@ -228,9 +228,9 @@ async fn each_replaced_secret_has_its_own_day() {
     let id =
         acme.endpoint(json!({ "url": receiver.url("/hook").as_str(), "secret": SECRET })).await;
     let (second, third) = (secret_of(24), secret_of(64));
-    acme.rotate(&id, Some(&second)).await.expect(204);
+    acme.rotate(&id, Some(&second)).await.expect(200);
     server.clock.advance(DAY / 2);
-    acme.rotate(&id, Some(&third)).await.expect(204);
+    acme.rotate(&id, Some(&third)).await.expect(200);
     assert_eq!(acme.secret(&id).await, third);
 
     let all = acme.deliver(&receiver, "a", "{}").await;
@@ -256,7 +256,7 @@ async fn a_retry_is_signed_by_the_secrets_of_its_own_time() {
     let first = acme.deliver(&receiver, "a", "{}").await;
     server.wait_for_attempts("standard", "acme", first.id(), 1).await;
     let new = secret_of(32);
-    acme.rotate(&id, Some(&new)).await.expect(204);
+    acme.rotate(&id, Some(&new)).await.expect(200);
     server.clock.advance(Duration::from_secs(10));
     let request = receiver.wait_for(2).await[1].clone();
     let retry = Delivered { message: first.message.clone(), request };

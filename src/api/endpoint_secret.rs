@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -90,21 +91,28 @@ struct RotateIn {
     params(("app_id" = String, Path, description = "The application's id or uid"),
         ("endpoint_id" = String, Path, description = "The endpoint's id or uid")),
     request_body(content = RotateIn),
-    responses((status = 204), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+    responses((status = 200, body = SecretOut, description = "The new secret"),
+        (status = 204, description = "Rotated, where the contract never shows a secret"),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
         (status = 422, body = ValidationBody)))]
 async fn rotate(
     State(state): State<ApiState>,
     caller: Caller,
     Path(path): Path<(String, String)>,
     OptionalBody(RotateIn { key }): OptionalBody<RotateIn>,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<Response> {
     let found = endpoint::find(&state, &caller, path).await?;
     let Some(text) = new_secret(&state, &caller.environment, key, "key")? else {
         return Err(Error::field("key", "A secret is required").into());
     };
+    let key = text.expose().to_owned();
     let changed = rotated(&state, &caller.environment, &found, text);
     endpoint::store_changed(&state, &caller, found.revision, changed).await?;
-    Ok(StatusCode::NO_CONTENT)
+    // Version 2 of the Svix SDKs reads the new secret from the answer, version 1 looks away.
+    Ok(match caller.environment.contract.secret().reveal {
+        true => Json(SecretOut { key }).into_response(),
+        false => StatusCode::NO_CONTENT.into_response(),
+    })
 }
 
 fn rotated(
