@@ -241,10 +241,20 @@ async fn update(
     Body(input): Body<EndpointIn>,
 ) -> ApiResult<Json<EndpointOut>> {
     let found = find(&state, &caller, path).await?;
+    change(&state, &caller, &found, input).await
+}
+
+/// Makes of an endpoint what the input says.
+async fn change(
+    state: &ApiState,
+    caller: &Caller,
+    found: &Endpoint,
+    input: EndpointIn,
+) -> ApiResult<Json<EndpointOut>> {
     refuse_secret(input.secret.as_deref())?;
-    let draft = input.apply_to((*found).clone(), state.clock.now());
-    let changed = draft.check(&state, &caller.environment, Some(&found)).await?;
-    Ok(show(&*store_changed(&state, &caller, found.revision, changed).await?))
+    let draft = input.apply_to(found.clone(), state.clock.now());
+    let changed = draft.check(state, &caller.environment, Some(found)).await?;
+    Ok(show(&*store_changed(state, caller, found.revision, changed).await?))
 }
 
 /// What to change. Absent fields stay as they are, `null` clears.
@@ -302,13 +312,10 @@ async fn patch(
     State(state): State<ApiState>,
     caller: Caller,
     Path(path): Path<(String, String)>,
-    Body(change): Body<EndpointPatch>,
+    Body(patch): Body<EndpointPatch>,
 ) -> ApiResult<Json<EndpointOut>> {
     let found = find(&state, &caller, path).await?;
-    refuse_secret(change.secret.as_deref())?;
-    let draft = change.onto(&found).apply_to((*found).clone(), state.clock.now());
-    let changed = draft.check(&state, &caller.environment, Some(&found)).await?;
-    Ok(show(&*store_changed(&state, &caller, found.revision, changed).await?))
+    change(&state, &caller, &found, patch.onto(&found)).await
 }
 
 /// Delete an endpoint

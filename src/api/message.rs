@@ -132,8 +132,8 @@ async fn create(
         channels: input.channels.unwrap_or_default(),
         tags: input.tags.unwrap_or_default(),
     };
-    let accepted = state.engine.publish(message).await?;
-    let shown = MessageOut::new(&accepted.message, query.with_content.unwrap_or(true));
+    let message = state.engine.publish(message).await?;
+    let shown = MessageOut::new(&message, query.with_content.unwrap_or(true));
     Ok((StatusCode::ACCEPTED, Json(shown)))
 }
 

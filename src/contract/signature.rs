@@ -19,6 +19,17 @@ pub enum Algorithm {
     HmacSha1,
 }
 
+impl Algorithm {
+    /// The hash function's name, as Python and Node call it.
+    pub(super) const fn hash_name(self) -> &'static str {
+        match self {
+            Algorithm::HmacSha256 => "sha256",
+            Algorithm::HmacSha512 => "sha512",
+            Algorithm::HmacSha1 => "sha1",
+        }
+    }
+}
+
 /// How the bytes of a signature are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

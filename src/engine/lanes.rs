@@ -369,11 +369,6 @@ impl Lanes {
         first.filter(|_| self.claims < CLAIMS_AT_ONCE)
     }
 
-    /// Deliveries held in memory.
-    pub(super) fn held(&self) -> usize {
-        self.held.jobs
-    }
-
     fn enter_round(&mut self, id: EndpointId) {
         if let Some(lane) = self.lanes.get_mut(&id) {
             let sends = !lane.queue.is_empty()

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::domain::{
-    ApplicationId, Endpoint, EndpointId, Error, MessageId, NodeId, Result, Timestamp,
+    ApplicationId, Endpoint, EndpointId, Error, Message, MessageId, NodeId, Result, Timestamp,
 };
 use crate::entropy::Entropy;
 use crate::environment::Environments;
@@ -109,7 +109,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of [`Store::accept`].
-    pub async fn publish(&self, message: NewMessage) -> Result<Accepted> {
+    pub async fn publish(&self, message: NewMessage) -> Result<Arc<Message>> {
         let engine = self.clone();
         to_its_end(async move {
             let inner = &engine.0;
@@ -117,8 +117,7 @@ impl Engine {
             let room =
                 Arc::new(LaneRoom { lanes: inner.lanes.clone(), clock: inner.clock.clone() });
             let accepted = inner.store.accept(message, engine.lease(now), room, now).await?;
-            engine.take_in(&accepted).await;
-            Ok(accepted)
+            Ok(engine.take_in(accepted).await)
         })
         .await
     }
@@ -240,28 +239,19 @@ impl Engine {
         }
     }
 
-    /// Deliveries held in memory: queued or in flight.
-    pub fn held(&self) -> usize {
-        self.lanes().held()
-    }
-
-    async fn take_in(&self, accepted: &Accepted) {
-        let stopped = self.queue(accepted);
+    async fn take_in(&self, accepted: Accepted) -> Arc<Message> {
+        let Accepted { message, claimed, unclaimed } = accepted;
+        let now = self.0.clock.now();
+        self.note_due(unclaimed.into_iter().map(|endpoint| (endpoint, now)));
+        let stopped = self.queue(claimed);
         self.release(stopped).await;
         self.send_next();
+        message
     }
 
-    fn queue(&self, accepted: &Accepted) -> Vec<Job> {
-        if !accepted.unclaimed.is_empty() {
-            let now = self.0.clock.now();
-            self.note_due(accepted.unclaimed.iter().map(|&endpoint| (endpoint, now)));
-        }
+    fn queue(&self, claimed: Vec<(Job, Arc<Endpoint>)>) -> Vec<Job> {
         let mut lanes = self.lanes();
-        let mut stopped = Vec::new();
-        for (job, endpoint) in &accepted.claimed {
-            stopped.extend(lanes.offer(job.clone(), endpoint.clone()));
-        }
-        stopped
+        claimed.into_iter().flat_map(|(job, endpoint)| lanes.offer(job, endpoint)).collect()
     }
 
     /// Gives claims back to the store, to be claimed again when their endpoint delivers. Where

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Part, Plan, Program, header_entries, literal};
-use crate::contract::{Algorithm, Encoding, SecretEncoding, SecretKey};
+use crate::contract::{Encoding, SecretEncoding, SecretKey};
 
 const SORTED_QUERY: &str = r#"
 // JavaScript sorts texts by UTF-16 code units; what is signed is sorted by UTF-8 bytes.
@@ -66,11 +66,7 @@ fn key(program: &Program<'_>) -> String {
 }
 
 fn write_plan(out: &mut String, plan: &Plan) {
-    let hash = match plan.algorithm {
-        Algorithm::HmacSha256 => "sha256",
-        Algorithm::HmacSha512 => "sha512",
-        Algorithm::HmacSha1 => "sha1",
-    };
+    let hash = plan.algorithm.hash_name();
     let written = match plan.encoding {
         Encoding::Hex => "hex",
         Encoding::Base64 => "base64",

@@ -200,7 +200,7 @@ fn a_paused_lane_hands_back_its_queue_and_wakes_when_it_is_enabled() {
     assert_eq!(world.lanes.offer(late, endpoint.clone()).len(), 1);
     world.finish(&endpoint);
     world.finish(&endpoint);
-    assert_eq!(world.lanes.held(), 0);
+    assert_eq!(world.lanes.held.jobs, 0);
     let enabled = Arc::new(Endpoint { revision: 3, ..(*endpoint).clone() });
     world.lanes.endpoint_changed(enabled, NOW);
     assert_eq!(world.claims(NOW).len(), 1);
@@ -332,5 +332,5 @@ fn what_arrives_after_a_deletion_is_not_sent() {
     world.lanes.offer(late, endpoint.clone());
     assert_eq!(world.started(), []);
     assert!(world.lanes.lanes.is_empty());
-    assert_eq!(world.lanes.held(), 0);
+    assert_eq!(world.lanes.held.jobs, 0);
 }
