@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::auth::Caller;
 use super::endpoint_input::{AuthIn, EndpointIn, refuse_secret};
-use super::endpoint_secret::new_secret;
+use super::endpoint_secret::{SecretWish, new_secret};
 use super::error::{ApiResult, ErrorBody, ValidationBody};
 use super::extract::{Body, Path, Query, present};
 use super::page::{List, Order, PageQuery};
@@ -156,10 +156,10 @@ async fn create(
     Body(input): Body<EndpointIn>,
 ) -> ApiResult<(StatusCode, Json<EndpointOut>)> {
     let application = caller.application(&state, app_id).await?;
-    let secret = input.secret.clone();
+    let wish = SecretWish { text: input.secret.clone(), kind: input.secret_type.clone() };
     let draft = input.apply_to(blank(&state, &application, &caller), state.clock.now());
     let endpoint = draft.check(&state, &caller.environment, None).await?;
-    let secret = new_secret(&state, &caller.environment, secret, "secret")?;
+    let secret = new_secret(&state, &caller.environment, wish, "secret")?;
     let endpoint = Endpoint {
         secrets: secret.map(|text| SigningSecret { text, expires_at: None }).into_iter().collect(),
         ..endpoint
@@ -251,7 +251,7 @@ async fn change(
     found: &Endpoint,
     input: EndpointIn,
 ) -> ApiResult<Json<EndpointOut>> {
-    refuse_secret(input.secret.as_deref())?;
+    refuse_secret(input.secret.as_deref().or(input.secret_type.as_deref()))?;
     let draft = input.apply_to(found.clone(), state.clock.now());
     let changed = draft.check(state, &caller.environment, Some(found)).await?;
     Ok(show(&*store_changed(state, caller, found.revision, changed).await?))
@@ -279,6 +279,7 @@ struct EndpointPatch {
     auth: Option<AuthIn>,
     headers: Option<BTreeMap<String, String>>,
     secret: Option<String>,
+    secret_type: Option<String>,
 }
 
 impl EndpointPatch {
@@ -297,6 +298,7 @@ impl EndpointPatch {
             auth: self.auth,
             headers: self.headers,
             secret: self.secret,
+            secret_type: self.secret_type,
         }
     }
 }

@@ -11,7 +11,7 @@ fn scope_of(sample: &Sample) -> Scope {
 }
 
 fn compile(source: &str, escape: Escape, place: Place) -> Result<Template, Vec<TemplateError>> {
-    Template::compile(source, escape, place, Origin { label: "t".into(), first_line: 10 })
+    Template::compile(source, escape, place, Origin { label: "t".into(), first_line: 10 }, &[])
 }
 
 fn render(source: &str, escape: Escape) -> Result<String, TemplateError> {
