@@ -164,6 +164,7 @@ async fn create(
         secrets: secret.map(|text| SigningSecret { text, expires_at: None }).into_iter().collect(),
         ..endpoint
     };
+    state.engine.handshake(&application, &endpoint).await?;
     let unique_name = caller.environment.contract.endpoint().unique_name;
     let limit = state.limits.endpoints_per_application;
     let created = state.store.create_endpoint(endpoint, unique_name, limit).await?;
@@ -254,6 +255,10 @@ async fn change(
     refuse_secret(input.secret.as_deref().or(input.secret_type.as_deref()))?;
     let draft = input.apply_to(found.clone(), state.clock.now());
     let changed = draft.check(state, &caller.environment, Some(found)).await?;
+    if changed.url != found.url {
+        let application = caller.application(state, found.application_id.to_string()).await?;
+        state.engine.handshake(&application, &changed).await?;
+    }
     Ok(show(&*store_changed(state, caller, found.revision, changed).await?))
 }
 

@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
-use super::Contract;
+use super::handshake::HandshakeInput;
 use super::json;
 use super::problem::Problems;
 use super::render::RenderError;
 use super::sample::Sample;
-use super::template::TemplateError;
+use super::secret::SecretKind;
+use super::signature::Stage;
+use super::template::{Template, TemplateError};
+use super::{Contract, RenderInput};
 
 /// Renders every event of the catalog in the ways that endpoints can differ. Of each template
 /// the first problem is reported: with other events it is mostly the same one again.
@@ -16,9 +19,15 @@ pub(super) fn check(contract: &Contract, problems: &mut Problems<'_>) {
     let mut reported: Vec<Arc<str>> = Vec::new();
     for sample in samples(contract) {
         let rendered = sample.with_input(|input| {
-            let body = contract.delivery.body.render(&contract.scope(input))?;
-            check_body(contract, &body)?;
-            contract.request(input).map(|_| ())
+            let named = contract.name_signatures(
+                Stage::Event,
+                &contract.signing_keys(input.endpoint, input.now)?,
+                contract.scope(input),
+            )?;
+            let body = contract.delivery.body.render(&named)?;
+            check_body(&contract.delivery.body, contract.delivery.is_json, &body)?;
+            contract.request(input)?;
+            shake_hands(contract, input)
         });
         match rendered {
             Ok(()) => {}
@@ -38,6 +47,22 @@ pub(super) fn check(contract: &Contract, problems: &mut Problems<'_>) {
     }
 }
 
+fn shake_hands(contract: &Contract, input: &RenderInput<'_>) -> Result<(), RenderError> {
+    for handshake in contract.handshakes() {
+        let ready = HandshakeInput {
+            application: Arc::clone(&input.message.application),
+            endpoint: input.endpoint,
+            id: input.message.id,
+            challenge: Arc::from("0123456789abcdef"),
+            now: input.now,
+        };
+        let request = contract.handshake_request(handshake, &ready)?.request;
+        let is_json = handshake.is_json && !request.body.is_empty();
+        check_body(&handshake.body, is_json, &request.body)?;
+    }
+    Ok(())
+}
+
 fn samples(contract: &Contract) -> Vec<Sample> {
     let names = contract.events().iter().map(|event| Some(event.name.as_str()));
     let mut samples: Vec<Sample> = if contract.events().is_empty() {
@@ -51,6 +76,11 @@ fn samples(contract: &Contract) -> Vec<Sample> {
         samples.push(Sample { method, url, ..plain.clone() });
     }
     samples.push(Sample { secret: None, ..plain.clone() });
+    samples.push(Sample { attempt: 2, replaced: plain.secret.clone(), ..plain.clone() });
+    if contract.secret.offers(SecretKind::Ed25519) {
+        let secret = contract.secret.example_of(SecretKind::Ed25519);
+        samples.push(Sample { secret, ..plain.clone() });
+    }
     samples.push(awkward(plain));
     samples
 }
@@ -68,8 +98,8 @@ fn awkward(plain: Sample) -> Sample {
     }
 }
 
-fn check_body(contract: &Contract, body: &[u8]) -> Result<(), TemplateError> {
-    if !contract.delivery.is_json {
+fn check_body(template: &Template, is_json: bool, body: &[u8]) -> Result<(), TemplateError> {
+    if !is_json {
         return Ok(());
     }
     let text = String::from_utf8_lossy(body);
@@ -77,5 +107,5 @@ fn check_body(contract: &Contract, body: &[u8]) -> Result<(), TemplateError> {
     let near: String = text.get(error.offset..).unwrap_or_default().chars().take(30).collect();
     let hint = "values are quoted for you: {{ event.type }} without quotes around it".to_owned();
     let message = format!("the body isn't JSON: {error}, near `{}`", near.escape_debug());
-    Err(contract.delivery.body.error(message, Some(hint)))
+    Err(template.error(message, Some(hint)))
 }

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::encoding::Encoding;
+use super::handshake::HandshakeSignature;
 use super::problem::{Problems, did_you_mean};
 use super::rules::Presence;
 use super::secret::{SecretEncoding, SecretKey, SecretOrigin, SecretScope};
@@ -32,6 +33,9 @@ pub(super) struct RawContract {
     /// One entry for each signature; none for a contract that doesn't sign.
     pub(super) signature: Vec<Spanned<RawSignature>>,
     pub(super) secret: Key<RawSecret>,
+    /// The requests that an endpoint has to answer before it goes live, in this order; none
+    /// where left out.
+    pub(super) handshake: Vec<Spanned<RawHandshake>>,
     pub(super) pause: Key<RawPause>,
     pub(super) endpoint: RawEndpoint,
     pub(super) groups: Vec<Spanned<RawGroup>>,
@@ -145,6 +149,35 @@ pub(super) struct RawKeyPair {
     pub(super) public_prefix: Key<String>,
     /// `base64` (where left out), `base64url` or `hex`.
     pub(super) encoding: Key<SecretEncoding>,
+}
+
+/// `[[handshake]]`: a request that is sent when an endpoint is made, and when its URL changes.
+/// An endpoint that doesn't answer it as expected is refused. Its templates can name
+/// `challenge`, a random text, and `secret` (the public key of a key pair).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawHandshake {
+    /// `POST` where left out.
+    pub(super) method: Key<String>,
+    /// The template of the body: nothing where left out.
+    pub(super) body: Key<String>,
+    /// `application/json` where left out.
+    pub(super) content_type: Key<String>,
+    /// Parameters that are added to the URL's query.
+    pub(super) query: RawHeaders,
+    pub(super) headers: RawHeaders,
+    /// `none` (where left out), `valid` or `wrong`: whether the headers and signatures of a
+    /// delivery are sent too, and whether those signatures are good.
+    pub(super) signature: Key<HandshakeSignature>,
+    /// What headers of a delivery call the event: `handshake` where left out.
+    pub(super) event: Key<String>,
+    /// What the answer has to hold, and where: `body`, `body.path.to.member` of JSON, or
+    /// `header.Name`. Only the status counts where left out.
+    pub(super) expect: RawHeaders,
+    /// The statuses that pass: `2xx` (where left out), `200` or `200-204`.
+    pub(super) status: Key<String>,
+    /// `10s` where left out.
+    pub(super) timeout: Key<String>,
 }
 
 /// `[pause]`: when an endpoint that keeps failing is paused. Exactly one rule; never where

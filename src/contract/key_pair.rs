@@ -32,6 +32,24 @@ pub(super) enum SigningKey {
     Ed25519(Box<Ed25519KeyPair>),
 }
 
+impl SigningKey {
+    /// A key of the same kind that is nobody's.
+    pub(super) fn another(&self) -> SigningKey {
+        const NOBODYS: &[u8; SEED_BYTES] = b"a key that nobody was ever given";
+        let symmetric = || SigningKey::Symmetric {
+            bytes: Zeroizing::new(NOBODYS.to_vec()),
+            text: Arc::new(SecretText::new(String::from_utf8_lossy(NOBODYS))),
+        };
+        match self {
+            SigningKey::Symmetric { .. } => symmetric(),
+            SigningKey::Ed25519(_) => match Ed25519KeyPair::from_seed_unchecked(NOBODYS) {
+                Ok(pair) => SigningKey::Ed25519(Box::new(pair)),
+                Err(_) => symmetric(),
+            },
+        }
+    }
+}
+
 impl KeyPairRules {
     /// The private key of a seed, written: the seed and the public key behind it, which is
     /// the form that other libraries export.

@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::file::{Key, RawContract, RawDelivery, RawEndpoint, RawHeaders, RawPause};
 use super::json;
 use super::load_catalog::catalog;
+use super::load_handshake::handshakes;
 use super::load_secret::secret_rules;
 use super::load_signature::{names, signatures};
 use super::problem::Problems;
@@ -48,6 +49,7 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
     let endpoint = delivery
         .as_ref()
         .map(|delivery| endpoint_rules(&raw.endpoint, delivery, set_by_contract, problems));
+    let handshakes = handshakes(&raw.handshake, problems);
     let catalog = catalog(&raw.groups, &raw.events, problems);
     let name = name?;
     Some(Contract {
@@ -56,6 +58,7 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
         description: raw.description.map(Spanned::into_inner).unwrap_or_default(),
         delivery: delivery?,
         signatures: signatures?,
+        handshakes: handshakes?,
         retry,
         pause,
         secret,
@@ -109,7 +112,7 @@ fn duration_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Du
     parsed
 }
 
-fn method_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Method> {
+pub(super) fn method_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Method> {
     let method = text.get_ref().parse().ok();
     if method.is_none() {
         let known: Vec<&str> = Method::ALL.iter().map(|method| method.as_str()).collect();
@@ -167,7 +170,7 @@ fn retry_policy(raw: &RawDelivery, problems: &mut Problems<'_>) -> RetryPolicy {
 }
 
 /// `2xx`, `204` or `200-204`.
-fn success(key: &Key<String>, problems: &mut Problems<'_>) -> (u16, u16) {
+pub(super) fn success(key: &Key<String>, problems: &mut Problems<'_>) -> (u16, u16) {
     const DEFAULT: (u16, u16) = (200, 299);
     let Some(key) = key else { return DEFAULT };
     let text = key.get_ref();
@@ -284,7 +287,7 @@ fn delivery(
     let body =
         named_template(&raw.body, "{{ payload }}", "delivery.body", place, &in_body, problems);
     let outside = names(signatures, Stage::Body);
-    let query = query(&raw.query, &outside, problems);
+    let query = query(&raw.query, "delivery.query", Place::Query, &outside, problems);
     let headers = headers(&raw.headers, "delivery.headers", Place::Header, &outside, problems);
     let method = raw.method.as_ref().and_then(|method| method_of(method, problems));
     if let Some(key) = &raw.body_in_query
@@ -312,8 +315,10 @@ pub(super) fn content_type(key: &Key<String>, problems: &mut Problems<'_>) -> Op
     parsed
 }
 
-fn query(
+pub(super) fn query(
     raw: &RawHeaders,
+    section: &str,
+    place: Place,
     more: &[String],
     problems: &mut Problems<'_>,
 ) -> Option<Vec<(String, Template)>> {
@@ -325,9 +330,9 @@ fn query(
         .0
         .iter()
         .map(|(name, source)| {
-            let label = format!("delivery.query.{}", name.get_ref());
-            let place = (Escape::Plain, Place::Query);
-            Some((name.get_ref().clone(), template(source, &label, place, more, problems)?))
+            let label = format!("{section}.{}", name.get_ref());
+            let template = template(source, &label, (Escape::Plain, place), more, problems);
+            Some((name.get_ref().clone(), template?))
         })
         .collect();
     compiled.into_iter().collect()

@@ -10,10 +10,12 @@ mod encoding;
 mod file;
 mod filters;
 mod form;
+mod handshake;
 mod json;
 mod key_pair;
 mod load;
 mod load_catalog;
+mod load_handshake;
 mod load_secret;
 mod load_signature;
 mod number;
@@ -49,10 +51,12 @@ use crate::domain::{Endpoint, Message, Method, PausePolicy, RetryPolicy, Timesta
 
 pub use catalog::{EventSpec, GroupSpec};
 pub use encoding::Encoding;
+pub use handshake::{Handshake, HandshakeInput, HandshakeRequest, HandshakeSignature};
 pub use json::MAX_DEPTH as MAX_JSON_DEPTH;
 pub use key_pair::KeyPairRules;
 pub use load::{MAX_QUERY_PARAMETERS, MAX_RETRIES, MAX_TIMEOUT};
 pub use load_catalog::{EVENT_NAME_CHARS, MAX_EVENTS};
+pub use load_handshake::{MAX_HANDSHAKE_TIMEOUT, MAX_HANDSHAKES};
 pub use load_signature::MAX_SIGNATURES;
 pub use problem::{MAX_PROBLEMS, Problem};
 pub use render::URL_BYTES;
@@ -109,6 +113,7 @@ pub struct Contract {
     description: String,
     delivery: Delivery,
     signatures: Vec<Signature>,
+    handshakes: Vec<Handshake>,
     retry: RetryPolicy,
     pause: PausePolicy,
     secret: SecretRules,

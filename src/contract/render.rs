@@ -103,7 +103,7 @@ impl Contract {
     }
 
     /// The keys that sign at `now`, the current one first.
-    fn signing_keys(
+    pub(super) fn signing_keys(
         &self,
         endpoint: &Endpoint,
         now: Timestamp,
@@ -116,7 +116,7 @@ impl Contract {
     }
 
     /// The scope with the named signatures up to this stage.
-    fn name_signatures(
+    pub(super) fn name_signatures(
         &self,
         stage: Stage,
         keys: &[SigningKey],
@@ -135,7 +135,11 @@ impl Contract {
         Ok(scope.with_named(named))
     }
 
-    fn add_headers(&self, scope: &Scope, headers: &mut HeaderMap) -> Result<(), RenderError> {
+    pub(super) fn add_headers(
+        &self,
+        scope: &Scope,
+        headers: &mut HeaderMap,
+    ) -> Result<(), RenderError> {
         for (name, template) in &self.delivery.headers {
             if let Some(value) = header_value(template, scope)? {
                 headers.insert(name.clone(), value);
@@ -163,7 +167,11 @@ impl Contract {
 
     /// The endpoint's own headers and authentication. Neither can take the place of a header
     /// that the contract sets.
-    fn add_customs(&self, endpoint: &Endpoint, headers: &mut HeaderMap) -> Result<(), RenderError> {
+    pub(super) fn add_customs(
+        &self,
+        endpoint: &Endpoint,
+        headers: &mut HeaderMap,
+    ) -> Result<(), RenderError> {
         let customs = endpoint.headers.iter().map(|(name, value)| (name.as_str(), value));
         let auth = match &endpoint.auth {
             Auth::None => None,
@@ -179,7 +187,7 @@ impl Contract {
         Ok(())
     }
 
-    fn add_signatures(
+    pub(super) fn add_signatures(
         &self,
         keys: &[SigningKey],
         scope: &Scope,
@@ -204,12 +212,12 @@ impl Contract {
     }
 }
 
-fn parse_url(text: &str) -> Result<Url, RenderError> {
+pub(super) fn parse_url(text: &str) -> Result<Url, RenderError> {
     Url::parse(text).map_err(|error| RenderError::Url(format!("The URL can't be used: {error}.")))
 }
 
 /// Appends parameters to the query. One whose value is empty is left out.
-fn extend_query(
+pub(super) fn extend_query(
     url: &mut Url,
     parameters: &[(String, Template)],
     scope: &Scope,
@@ -238,7 +246,10 @@ fn append_to_query(url: &mut Url, name: &str, value: &str) {
 }
 
 /// Renders a header's value; `None` where it is empty, and the header left out.
-fn header_value(template: &Template, scope: &Scope) -> Result<Option<HeaderValue>, RenderError> {
+pub(super) fn header_value(
+    template: &Template,
+    scope: &Scope,
+) -> Result<Option<HeaderValue>, RenderError> {
     let value = template.render(scope)?;
     if value.is_empty() {
         return Ok(None);

@@ -261,10 +261,8 @@ impl Object for Scope {
             "signature" => Value::from(self.signatures.as_deref()?.first()?.as_str()),
             "signatures" => self.signatures.as_deref()?.iter().map(String::as_str).collect(),
             "nonce" => Value::from(self.facts.nonce()),
-            "secret" => match &self.secret {
-                Some(secret) => Value::from(secret.expose()),
-                None => Value::from(()),
-            },
+            // Empty where an endpoint has none, so that headers and expectations fall away.
+            "secret" => Value::from(self.secret.as_deref().map_or("", SecretText::expose)),
             "challenge" => Value::from(&**self.challenge.as_ref()?),
             _ => return None,
         })

@@ -22,6 +22,7 @@ use crate::store::{
 
 mod attempt;
 mod claim;
+mod handshake;
 mod lanes;
 mod record;
 
@@ -63,6 +64,7 @@ struct Inner {
     /// Wakes the claimer when a lane has something due earlier than it thought.
     wake: Notify,
     outcomes: mpsc::Sender<Recorded>,
+    handshakes: handshake::Handshakes,
     /// No more attempts are started.
     stopping: CancellationToken,
     /// Those in flight are given up.
@@ -85,6 +87,7 @@ impl Engine {
             lease: environments.longest_timeout() + LEASE_QUEUE_TIME,
             lanes: Arc::new(Mutex::new(lanes::Lanes::new(limits))),
             wake: Notify::new(),
+            handshakes: handshake::Handshakes::default(),
             stopping: CancellationToken::new(),
             abandoning: CancellationToken::new(),
             attempts: TaskTracker::new(),
