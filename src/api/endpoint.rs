@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::application_secret::{for_new_endpoint, is_shared};
 use super::auth::Caller;
 use super::endpoint_input::{AuthIn, EndpointIn, refuse_secret};
 use super::endpoint_secret::{SecretWish, new_secret};
@@ -159,12 +160,20 @@ async fn create(
     let wish = SecretWish { text: input.secret.clone(), kind: input.secret_type.clone() };
     let draft = input.apply_to(blank(&state, &application, &caller), state.clock.now());
     let endpoint = draft.check(&state, &caller.environment, None).await?;
-    let secret = new_secret(&state, &caller.environment, wish, "secret")?;
-    let endpoint = Endpoint {
-        secrets: secret.map(|text| SigningSecret { text, expires_at: None }).into_iter().collect(),
-        ..endpoint
+    let shared = is_shared(&caller.environment);
+    let secrets = match shared {
+        true => for_new_endpoint(&state, &caller.environment, &application, wish).await?,
+        false => new_secret(&state, &caller.environment, wish, "secret")?
+            .map(|text| SigningSecret { text, expires_at: None })
+            .into_iter()
+            .collect(),
     };
+    let mut endpoint = Endpoint { secrets, ..endpoint };
     state.engine.handshake(&application, &endpoint).await?;
+    if shared {
+        // Those that the application has when it is stored, which may have been rotated since.
+        endpoint.secrets.clear();
+    }
     let unique_name = caller.environment.contract.endpoint().unique_name;
     let limit = state.limits.endpoints_per_application;
     let created = state.store.create_endpoint(endpoint, unique_name, limit).await?;

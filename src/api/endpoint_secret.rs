@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::application_secret::{is_shared, remove_shared, rotate_shared};
 use super::auth::Caller;
 use super::endpoint;
 use super::error::{ApiResult, ErrorBody, ValidationBody};
@@ -150,7 +151,8 @@ impl RotateIn {
 /// Rotate an endpoint's signing secret
 ///
 /// Whether the old one goes on signing beside the new one, and for how long, is the
-/// contract's decision.
+/// contract's decision. Where the application's endpoints share a secret, it is rotated for
+/// all of them.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate", tag = "Endpoint", operation_id = "v1.endpoint.rotate-secret",
     params(("app_id" = String, Path, description = "The application's id or uid"),
         ("endpoint_id" = String, Path, description = "The endpoint's id or uid")),
@@ -166,6 +168,9 @@ async fn rotate(
     OptionalBody(input): OptionalBody<RotateIn>,
 ) -> ApiResult<Response> {
     let found = endpoint::find(&state, &caller, path).await?;
+    if is_shared(&caller.environment) {
+        return rotate_shared(&state, &caller.environment, found.application_id, input).await;
+    }
     let rules = caller.environment.contract.secret();
     let wish = input.wish(rules, &found.secrets);
     let Some(text) = new_secret(&state, &caller.environment, wish, "key")? else {
@@ -219,6 +224,9 @@ async fn remove(
     Path(path): Path<(String, String)>,
 ) -> ApiResult<StatusCode> {
     let found = endpoint::find(&state, &caller, path).await?;
+    if is_shared(&caller.environment) {
+        return remove_shared(&state, &caller.environment, found.application_id).await;
+    }
     removable(&caller.environment)?;
     let changed = Endpoint { secrets: Vec::new(), ..(*found).clone() };
     endpoint::store_changed(&state, &caller, found.revision, changed).await?;

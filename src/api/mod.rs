@@ -18,6 +18,7 @@ use crate::store::Store;
 use error::ApiError;
 
 mod application;
+mod application_secret;
 mod attempt;
 pub mod auth;
 mod endpoint;
@@ -116,6 +117,7 @@ fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(openapi::description())
         .merge(health::router())
         .merge(application::router())
+        .merge(application_secret::router())
         .merge(event_type::router())
         .merge(endpoint::router())
         .merge(endpoint_secret::router())

@@ -51,6 +51,8 @@ const EVERYWHERE: [&str; 18] = [
     "endpoint.name",
 ];
 const ATTEMPT: &str = "attempt.number";
+/// What the company keeps with an application: any member may be there.
+const METADATA: &str = "application.metadata.";
 /// What there is while no event is.
 const HANDSHAKE: [&str; 12] = [
     "challenge",
@@ -88,7 +90,9 @@ impl Place {
 
     /// Whether `name` (a whole path, or a noun that a template hands on) is known here.
     pub(super) fn knows(self, name: &str) -> bool {
-        NOUNS.contains(&name) || self.names().any(|known| known == name)
+        NOUNS.contains(&name)
+            || name.starts_with(METADATA)
+            || self.names().any(|known| known == name)
     }
 }
 
@@ -330,6 +334,9 @@ impl Object for Noun {
             (NounKind::Application, "id") => Value::from(facts.application.id.to_string()),
             (NounKind::Application, "uid") => Value::from(facts.application.public_id()),
             (NounKind::Application, "name") => Value::from(facts.application.name.as_str()),
+            (NounKind::Application, "metadata") => {
+                Value::from_object(MetadataOf(Arc::clone(&facts.application)))
+            }
             (NounKind::Endpoint, "id") => Value::from(facts.endpoint_id.to_string()),
             (NounKind::Endpoint, "uid") => match &facts.endpoint_uid {
                 Some(uid) => Value::from(uid.as_str()),
@@ -340,6 +347,17 @@ impl Object for Noun {
             (NounKind::Attempt, "number") => Value::from(facts.attempt),
             _ => return None,
         })
+    }
+}
+
+/// The texts that the company keeps with an application. One that isn't there is undefined, so
+/// that `default` works and anything else is an error.
+#[derive(Debug)]
+struct MetadataOf(Arc<Application>);
+
+impl Object for MetadataOf {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.metadata.get(key.as_str()?).map(|text| Value::from(text.as_str()))
     }
 }
 

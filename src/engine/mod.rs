@@ -11,7 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::domain::{
-    ApplicationId, Endpoint, EndpointId, Error, Message, MessageId, NodeId, Result, Timestamp,
+    ApplicationId, Endpoint, EndpointId, Error, Message, MessageId, NodeId, Result, SigningSecret,
+    Timestamp,
 };
 use crate::entropy::Entropy;
 use crate::environment::Environments;
@@ -162,6 +163,27 @@ impl Engine {
             let endpoint = engine.0.store.update_endpoint(change, unique_name).await?;
             engine.endpoint_changed(endpoint.clone()).await;
             Ok(endpoint)
+        })
+        .await
+    }
+
+    /// Makes all endpoints of an application sign with these secrets, also what is queued.
+    ///
+    /// # Errors
+    /// Those of [`Store::replace_application_secrets`].
+    pub async fn replace_application_secrets(
+        &self,
+        id: ApplicationId,
+        were: Vec<SigningSecret>,
+        secrets: Vec<SigningSecret>,
+    ) -> Result<()> {
+        let engine = self.clone();
+        to_its_end(async move {
+            let changed = engine.0.store.replace_application_secrets(id, were, secrets).await?;
+            for endpoint in changed {
+                engine.endpoint_changed(endpoint).await;
+            }
+            Ok(())
         })
         .await
     }

@@ -1,23 +1,38 @@
 //! Environments as an operator configures them.
 
+use std::io::Write;
 use std::sync::Arc;
 
-use hookwright::config::Config;
-use hookwright::contract::Contract;
+use hookwright::config::{Config, load_contract};
 use hookwright::environment::{Environment, Environments};
 use hookwright::sender::Guard;
 
-/// Replaces the configured environments by these, each with its contract. Receivers on the
+use super::server::TestServer;
+
+/// Replaces the configured environments by these, each with its contract: a shipped name or a
+/// file. Receivers on the
 /// loopback may be reached; whether over `http://` is up to `allow_http`.
 pub fn configure(config: &mut Config, environments: &[(&str, &str)], allow_http: bool) {
     let loopback = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
     let environment = |name: &str, contract: &str| Environment {
         name: Arc::from(name),
-        contract: Contract::shipped(contract).unwrap(),
+        contract: load_contract(contract).unwrap(),
         guard: Guard::new(loopback.clone()),
         allow_http,
     };
     let configured = environments.iter().map(|(name, contract)| environment(name, contract));
     let other = environment("other", "standard");
     config.environments = Arc::new(Environments::new(configured.collect(), other));
+}
+
+/// A server with one environment, called `acme`, that speaks the contract in this file.
+pub async fn speaking(file: &str) -> TestServer {
+    TestServer::start_with(&["standard"], |config| configure(config, &[("acme", file)], true)).await
+}
+
+/// The same for a contract that a test writes down itself.
+pub async fn speaking_text(text: &str) -> TestServer {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    speaking(file.path().to_str().unwrap()).await
 }
