@@ -120,8 +120,8 @@ pub(super) struct RawSecret {
     pub(super) prefix: Key<String>,
     /// `base64` (where left out), `base64url`, `hex`, `alphanumeric` or `text`.
     pub(super) encoding: Key<SecretEncoding>,
-    /// What keys the HMAC: `decoded`, or `text`, which is the default for texts and
-    /// alphanumeric secrets.
+    /// What keys the HMAC: `decoded`; `text`, which is the default for texts and alphanumeric
+    /// secrets; or a digest of the text, `sha1` or `sha256`.
     pub(super) key: Key<SecretKey>,
     /// The bytes (of letters and digits: characters) of a generated secret: 32 where left out.
     pub(super) bytes: Key<usize>,

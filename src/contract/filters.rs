@@ -16,7 +16,8 @@ use super::scope::{RawText, Ready};
 pub(super) use text::{percent_encode, xml_text};
 
 /// The names of all filters, for "did you mean".
-pub(super) const NAMES: [&str; 39] = [
+pub(super) const NAMES: [&str; 40] = [
+    "ascii",
     "base64",
     "base64url",
     "canonical",

@@ -1,6 +1,6 @@
 //! Keys that sign: symmetric ones, and Ed25519 key pairs as Standard Webhooks writes them.
 
-use std::sync::Arc;
+use std::sync::LazyLock;
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
@@ -23,29 +23,27 @@ pub struct KeyPairRules {
 }
 
 /// A key, ready to sign.
-pub(super) enum SigningKey {
+pub(super) enum SigningKey<'a> {
     Symmetric {
         bytes: Zeroizing<Vec<u8>>,
         /// The secret as the customer knows it.
-        text: Arc<SecretText>,
+        text: &'a SecretText,
     },
     Ed25519(Box<Ed25519KeyPair>),
 }
 
-impl SigningKey {
+/// What a signature that must be refused is made with.
+static NOBODYS: LazyLock<SecretText> =
+    LazyLock::new(|| SecretText::new("a key that nobody was ever given"));
+
+impl SigningKey<'_> {
     /// A key of the same kind that is nobody's.
-    pub(super) fn another(&self) -> SigningKey {
-        const NOBODYS: &[u8; SEED_BYTES] = b"a key that nobody was ever given";
-        let symmetric = || SigningKey::Symmetric {
-            bytes: Zeroizing::new(NOBODYS.to_vec()),
-            text: Arc::new(SecretText::new(String::from_utf8_lossy(NOBODYS))),
-        };
-        match self {
-            SigningKey::Symmetric { .. } => symmetric(),
-            SigningKey::Ed25519(_) => match Ed25519KeyPair::from_seed_unchecked(NOBODYS) {
-                Ok(pair) => SigningKey::Ed25519(Box::new(pair)),
-                Err(_) => symmetric(),
-            },
+    pub(super) fn another(&self) -> SigningKey<'static> {
+        let text = &*NOBODYS;
+        let bytes = text.expose().as_bytes();
+        match (self, Ed25519KeyPair::from_seed_unchecked(bytes)) {
+            (SigningKey::Ed25519(_), Ok(pair)) => SigningKey::Ed25519(Box::new(pair)),
+            _ => SigningKey::Symmetric { bytes: Zeroizing::new(bytes.to_vec()), text },
         }
     }
 }
@@ -83,7 +81,7 @@ impl KeyPairRules {
         Some(format!("{}{}", self.public_prefix, *text))
     }
 
-    pub(super) fn signing_key(&self, secret: &str) -> Result<SigningKey, String> {
+    pub(super) fn signing_key(&self, secret: &str) -> Result<SigningKey<'static>, String> {
         let pair = self.read(secret);
         pair.map(|pair| SigningKey::Ed25519(Box::new(pair)))
             .ok_or_else(|| "The signing secret isn't an Ed25519 private key.".to_owned())

@@ -229,3 +229,83 @@ fn no_text_makes_the_loader_panic() {
         }
     }
 }
+
+#[test]
+fn mistakes_in_signatures_are_explained() {
+    let with = |signature: &str| only(&format!("{HEAD}[[signature]]\n{signature}"));
+    let sha = "algorithm = \"hmac-sha256\"\n";
+    for (signature, expected) in [
+        (sha.to_owned(), "acme.toml:2: the signature has no `header` (a `name` is for"),
+        (format!("{sha}name = \"A-b\""), "acme.toml:4: `A-b` can't be a signature's name"),
+        (format!("{sha}name = \"a\"\nformat = \"x\""), "acme.toml:5: only a header has a `format`"),
+        (
+            "header = \"x\"\nalgorithm = \"md5\"".to_owned(),
+            "acme.toml:2: whoever knows the content can make this signature (name {{ secret }}",
+        ),
+        (
+            format!("{sha}header = \"x\"\ncontent = \"{{{{ secret }}}}\""),
+            "acme.toml:5: signature.content: `secret` isn't defined here",
+        ),
+        (
+            "header = \"x\"\nalgorithm = \"token\"\nencoding = \"hex\"".to_owned(),
+            "acme.toml:5: a token is the secret as it stands",
+        ),
+        (
+            format!("{sha}header = \"x\"\n[[signature]]\nheader = \"X\"\n{sha}"),
+            "acme.toml:5: the header `x` is set twice (signatures that share a header need a `separator`)",
+        ),
+        (
+            format!("{sha}name = \"a\"\n[[signature]]\nname = \"a\"\n{sha}"),
+            "acme.toml:6: two signatures are called `a`",
+        ),
+        (
+            format!("{sha}name = \"a\"\n[delivery]\nbody = '[{{{{ signature.a }}}}]'"),
+            "acme.toml:6: delivery.body: `signature.a` isn't defined here (a signature can be named where",
+        ),
+        (
+            format!(
+                "{sha}name = \"a\"\ncontent = '{{{{ url }}}}'\n[delivery.query]\ns = '{{{{ signature.a }}}}'"
+            ),
+            "acme.toml:7: delivery.query.s: `signature.a` isn't defined here",
+        ),
+    ] {
+        let problem = with(&signature);
+        assert!(problem.starts_with(expected), "{problem}");
+    }
+}
+
+#[test]
+fn signatures_share_a_header_only_with_a_separator_and_with_no_plain_header() {
+    let signature =
+        "[[signature]]\nheader = \"x\"\nalgorithm = \"hmac-sha256\"\nseparator = \",\"\n";
+    assert_eq!(problems(&format!("{HEAD}{signature}{signature}")), Vec::<String>::new());
+    let header = format!("{HEAD}[delivery.headers]\nx = \"1\"\n{signature}");
+    assert!(only(&header).starts_with("acme.toml:4: the header `x` is set twice"));
+}
+
+#[test]
+fn key_pairs_have_to_be_told_from_shared_secrets() {
+    let pair = "[[signature]]\nheader = \"x\"\nalgorithm = \"ed25519\"\n";
+    let both = format!("{HEAD}{pair}[[signature]]\nheader = \"y\"\nalgorithm = \"hmac-sha256\"\n");
+    assert!(
+        only(&both)
+            .starts_with("acme.toml:2: symmetric secrets and private keys can't be told apart")
+    );
+    assert_eq!(problems(&format!("{both}[secret]\nprefix = \"sh_\"\n")), Vec::<String>::new());
+    assert!(only(&format!("{both}[secret]\nprefix = \"whs\"\n")).contains("can't be told apart"));
+    assert_eq!(problems(&format!("{HEAD}{pair}")), Vec::<String>::new());
+    let text = format!("{HEAD}{pair}[secret.ed25519]\nencoding = \"text\"\n");
+    assert!(only(&text).starts_with("acme.toml:6: keys are bytes"));
+    let without = format!("{HEAD}[secret.ed25519]\nencoding = \"hex\"\n");
+    assert!(only(&without).contains("there is no signature with the algorithm ed25519"));
+}
+
+#[test]
+fn the_examples_load() {
+    for entry in std::fs::read_dir("examples/contracts").unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(Contract::load(name, &text).map(|_| ()), Ok(()), "{name}");
+    }
+}

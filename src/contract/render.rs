@@ -103,11 +103,11 @@ impl Contract {
     }
 
     /// The keys that sign at `now`, the current one first.
-    pub(super) fn signing_keys(
+    pub(super) fn signing_keys<'a>(
         &self,
-        endpoint: &Endpoint,
+        endpoint: &'a Endpoint,
         now: Timestamp,
-    ) -> Result<Vec<SigningKey>, RenderError> {
+    ) -> Result<Vec<SigningKey<'a>>, RenderError> {
         if self.signatures.is_empty() {
             return Ok(Vec::new());
         }
@@ -119,7 +119,7 @@ impl Contract {
     pub(super) fn name_signatures(
         &self,
         stage: Stage,
-        keys: &[SigningKey],
+        keys: &[SigningKey<'_>],
         scope: Scope,
     ) -> Result<Scope, RenderError> {
         let of_stage =
@@ -189,7 +189,7 @@ impl Contract {
 
     pub(super) fn add_signatures(
         &self,
-        keys: &[SigningKey],
+        keys: &[SigningKey<'_>],
         scope: &Scope,
         headers: &mut HeaderMap,
     ) -> Result<(), RenderError> {
@@ -201,11 +201,13 @@ impl Contract {
             }
             let scope = scope.with_signatures(signed);
             let Some(mut value) = header_value(&signature.format, &scope)? else { continue };
+            let mut is_token = signature.algorithm == Algorithm::Token;
             if let (Some(before), Some(separator)) = (headers.get(name), &signature.separator) {
+                is_token |= before.is_sensitive();
                 let whole = [before.as_bytes(), separator.as_bytes(), value.as_bytes()].concat();
                 value = sendable(Bytes::from(whole), &signature.format)?;
             }
-            value.set_sensitive(signature.algorithm == Algorithm::Token);
+            value.set_sensitive(is_token);
             headers.insert(name.clone(), value);
         }
         Ok(())

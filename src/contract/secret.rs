@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::encoding::{URL_SAFE_EITHER, URL_SAFE_UNPADDED};
 use super::key_pair::{KeyPairRules, SEED_BYTES, SigningKey};
+use super::signature::Algorithm;
 use crate::domain::SecretText;
 use crate::entropy::Entropy;
 
@@ -136,6 +137,10 @@ pub enum SecretKey {
     Decoded,
     /// The whole text in UTF-8, prefix included.
     Text,
+    /// The SHA-1 digest of the whole text.
+    Sha1,
+    /// The SHA-256 digest of the whole text.
+    Sha256,
 }
 
 /// The rules for the signing secrets of a contract's endpoints.
@@ -259,6 +264,10 @@ impl SecretRules {
         let text = secret.expose();
         match self.key {
             SecretKey::Text => Ok(Zeroizing::new(text.as_bytes().to_vec())),
+            SecretKey::Sha1 => Ok(Zeroizing::new(Algorithm::Sha1.compute(&[], text.as_bytes()))),
+            SecretKey::Sha256 => {
+                Ok(Zeroizing::new(Algorithm::Sha256.compute(&[], text.as_bytes())))
+            }
             SecretKey::Decoded => text
                 .strip_prefix(self.prefix.as_str())
                 .and_then(|rest| self.encoding.decode(rest))
@@ -272,13 +281,10 @@ impl SecretRules {
     ///
     /// # Errors
     /// As for [`SecretRules::key_bytes`].
-    pub(super) fn signing_key(&self, secret: &SecretText) -> Result<SigningKey, String> {
+    pub(super) fn signing_key<'a>(&self, secret: &'a SecretText) -> Result<SigningKey<'a>, String> {
         match (self.kind_of(secret.expose()), &self.key_pair) {
             (SecretKind::Ed25519, Some(pair)) => pair.signing_key(secret.expose()),
-            _ => Ok(SigningKey::Symmetric {
-                bytes: self.key_bytes(secret)?,
-                text: secret.clone().into(),
-            }),
+            _ => Ok(SigningKey::Symmetric { bytes: self.key_bytes(secret)?, text: secret }),
         }
     }
 

@@ -83,7 +83,7 @@ impl Signature {
     /// written out.
     pub(super) fn sign(
         &self,
-        keys: &[SigningKey],
+        keys: &[SigningKey<'_>],
         scope: &Scope,
     ) -> Result<Vec<String>, TemplateError> {
         let chosen = match self.signed_by {
@@ -97,7 +97,8 @@ impl Signature {
             let written = match (key, self.algorithm) {
                 (SigningKey::Symmetric { text, .. }, Algorithm::Token) => text.expose().to_owned(),
                 (SigningKey::Symmetric { text, .. }, digest) if digest.is_plain_digest() => {
-                    let content = self.content.render(&scope.with_secret(Arc::clone(text)))?;
+                    let content =
+                        self.content.render(&scope.with_secret(Arc::new((*text).clone())))?;
                     self.encoding.write(&digest.compute(&[], &content))
                 }
                 (SigningKey::Symmetric { bytes, .. }, hmac) if hmac != Algorithm::Ed25519 => {

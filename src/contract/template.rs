@@ -298,6 +298,10 @@ fn hint_for_name(name: &str, place: Place, more: &[String]) -> Option<String> {
     if let Some(member) = name.strip_prefix("payload.") {
         return Some(format!("members of the payload are read with payload|member(\"{member}\")"));
     }
+    if name.starts_with("signature.") || name.starts_with("signatures.") {
+        let hint = "a signature can be named where nothing of what it is made over is missing yet";
+        return Some(hint.to_owned());
+    }
     let mut known: Vec<&str> = place.names().collect();
     known.extend(more.iter().map(String::as_str));
     did_you_mean(name, known.iter().copied()).or_else(|| {

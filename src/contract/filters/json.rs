@@ -1,5 +1,7 @@
 //! Filters that read and write JSON.
 
+use std::fmt::Write as _;
+
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, Value};
 
@@ -11,6 +13,7 @@ use crate::contract::scope::{RawText, Ready};
 pub(super) fn register(engine: &mut Environment<'static>) {
     engine.add_filter("canonical", |text: &Value| rewritten(text, json::canonical));
     engine.add_filter("stringified", |text: &Value| rewritten(text, json::stringified));
+    engine.add_filter("ascii", ascii);
     engine.add_filter("member", member);
     engine.add_filter("items", items);
     engine.add_filter("text", text);
@@ -33,6 +36,23 @@ fn rewritten(
         return Ok(raw(""));
     }
     form(&text).map(raw).map_err(not_json)
+}
+
+/// JSON with everything beyond ASCII written as `\\uXXXX`.
+fn ascii(value: &Value) -> Result<Value, Error> {
+    let text = text_of(value)?;
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_ascii() {
+            out.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a string can't fail.
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    Ok(raw(out))
 }
 
 /// What stands at the end of this path of names and numbers; `null` where nothing does.

@@ -75,6 +75,10 @@ fn key(program: &Program<'_>) -> String {
             format!("Buffer.from({rest}, \"base64url\")")
         }
         (SecretKey::Decoded, SecretEncoding::Hex) => format!("Buffer.from({rest}, \"hex\")"),
+        (SecretKey::Sha1, _) => "crypto.createHash(\"sha1\").update(secret).digest()".to_owned(),
+        (SecretKey::Sha256, _) => {
+            "crypto.createHash(\"sha256\").update(secret).digest()".to_owned()
+        }
         _ => "Buffer.from(secret)".to_owned(),
     }
 }

@@ -62,6 +62,8 @@ fn key(program: &Program<'_>) -> String {
             format!("base64.urlsafe_b64decode({rest} + \"==\")")
         }
         (SecretKey::Decoded, SecretEncoding::Hex) => format!("bytes.fromhex({rest})"),
+        (SecretKey::Sha1, _) => "hashlib.sha1(secret.encode()).digest()".to_owned(),
+        (SecretKey::Sha256, _) => "hashlib.sha256(secret.encode()).digest()".to_owned(),
         _ => "secret.encode()".to_owned(),
     }
 }
