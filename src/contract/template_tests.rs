@@ -195,7 +195,7 @@ fn digests_and_times_are_written_in_every_usual_form() {
         assert!(written.starts_with(expected), "{expression}: {written}");
     }
     assert!(message("{{ payload|sha256 }}").contains("add hex or base64"));
-    assert!(message("{{ timestamp|date(\"%Q\") }}").contains("isn't a format"));
+    assert!(message("{{ timestamp|date(\"%!\") }}").contains("isn't a format"));
     assert!(
         message("{{ payload|member(\"example\")|with(\"a\", 1) }}")
             .contains("only be added to an object")

@@ -139,6 +139,26 @@ async fn fields_are_joined_escaped_and_signed_within_the_body() {
 }
 
 #[tokio::test]
+async fn a_json_web_token_over_the_body_is_put_together_from_its_parts() {
+    let claims = "{% set claims %}{\"iat\":{{ timestamp|unix }},\"sub\":{{ application.uid|json }},\"hash\":{{ body|sha256|hex|json }}}{% endset %}\
+        {{ '{\"alg\":\"HS256\",\"typ\":\"JWT\"}'|base64url }}.{{ claims|base64url }}";
+    let (delivered, secret) = deliver(&format!(
+        "[delivery.headers]\nAuthorization = \"\"\"Bearer {quoted}.{{{{ signature.jwt }}}}\"\"\"\n\
+         [[signature]]\nname = \"jwt\"\nalgorithm = \"hmac-sha256\"\nencoding = \"base64url-unpadded\"\ncontent = \"\"\"{quoted}\"\"\"\n{TEXT_SECRET}",
+        quoted = claims.replace('"', "\\\""),
+    ))
+    .await;
+    let made = node(
+        "const [head, claims, signature] = given.headers.authorization.split(' ')[1].split('.');\n\
+         const code = crypto.createHmac('sha256', given.secret).update(`${head}.${claims}`).digest('base64url');\n\
+         const read = JSON.parse(Buffer.from(claims, 'base64url'));\n\
+         answer([code === signature, JSON.parse(Buffer.from(head, 'base64url')).alg, read.sub, read.hash === crypto.createHash('sha256').update(given.body).digest('hex')]);",
+        &given(&delivered, &secret),
+    );
+    assert_eq!(made, json!([true, "HS256", "t1", true]));
+}
+
+#[tokio::test]
 async fn two_headers_hold_the_signatures_of_two_keys() {
     let contract = format!(
         "name = \"acme\"\n[[signature]]\nheader = \"X-Signature-Primary\"\nalgorithm = \"hmac-sha256\"\nsecret = \"current\"\n\
