@@ -74,6 +74,9 @@ pub(super) struct RawDelivery {
     pub(super) retry_after_max: Key<String>,
     /// The statuses that acknowledge: `2xx` (where left out), `200` or `200-204`.
     pub(super) success: Key<String>,
+    /// What the body of an acknowledging answer has to start with, such as `[accepted]`;
+    /// nothing where left out.
+    pub(super) success_body: Key<String>,
     /// The status by which a receiver says that it is gone for good; none where left out.
     pub(super) gone: Key<u16>,
 }

@@ -33,6 +33,8 @@ const DEFAULT_MAX_HEADERS: usize = 20;
 const DEFAULT_CONTENT_TYPE: &str = "application/json";
 /// The most parameters that a contract may add to a query.
 pub const MAX_QUERY_PARAMETERS: usize = 32;
+/// The longest text that an answer's body may have to start with, in bytes.
+pub const SUCCESS_BODY_BYTES: usize = 64;
 const MAX_NAME_CHARS: usize = 64;
 
 /// Builds the contract. `None` where something is missing that nothing can stand in for;
@@ -165,8 +167,21 @@ fn retry_policy(raw: &RawDelivery, problems: &mut Problems<'_>) -> RetryPolicy {
         honours_retry_after: or(&raw.retry_after, true),
         retry_after_max: duration(&raw.retry_after_max, DEFAULT_RETRY_AFTER_MAX, problems),
         success: success(&raw.success, problems),
+        success_body: success_body(&raw.success_body, problems),
         gone: raw.gone.as_ref().map(|gone| *gone.get_ref()),
     }
+}
+
+fn success_body(key: &Key<String>, problems: &mut Problems<'_>) -> Option<String> {
+    let key = key.as_ref()?;
+    let text = key.get_ref();
+    if text.is_empty() || text.len() > SUCCESS_BODY_BYTES || text.trim_start() != text {
+        let message = format!(
+            "`success_body` must have 1 to {SUCCESS_BODY_BYTES} bytes and no white space before it"
+        );
+        problems.at(key.span().start, message, None);
+    }
+    Some(text.clone())
 }
 
 /// `2xx`, `204` or `200-204`.

@@ -192,6 +192,8 @@ fn the_sections_take_what_they_say() {
     let text = format!(
         "{HEAD}[delivery]\nsuccess = \"200-204\"\ngone = 404\nretries = []\n[pause]\nfailures = 50\nwithin = \"1h\"\n"
     );
+    let long = format!("{HEAD}[delivery]\nsuccess_body = \"{}\"\n", "x".repeat(65));
+    assert!(only(&long).starts_with("acme.toml:3: `success_body` must have 1 to 64 bytes"));
     let contract = Contract::load("acme.toml", &text).unwrap();
     assert_eq!(contract.retry().success, (200, 204));
     assert_eq!(contract.retry().gone, Some(404));

@@ -54,7 +54,7 @@ pub use encoding::Encoding;
 pub use handshake::{Handshake, HandshakeInput, HandshakeRequest, HandshakeSignature};
 pub use json::MAX_DEPTH as MAX_JSON_DEPTH;
 pub use key_pair::KeyPairRules;
-pub use load::{MAX_QUERY_PARAMETERS, MAX_RETRIES, MAX_TIMEOUT};
+pub use load::{MAX_QUERY_PARAMETERS, MAX_RETRIES, MAX_TIMEOUT, SUCCESS_BODY_BYTES};
 pub use load_catalog::{EVENT_NAME_CHARS, MAX_EVENTS};
 pub use load_handshake::{MAX_HANDSHAKE_TIMEOUT, MAX_HANDSHAKES};
 pub use load_signature::MAX_SIGNATURES;

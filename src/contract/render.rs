@@ -202,7 +202,9 @@ impl Contract {
             let scope = scope.with_signatures(signed);
             let Some(mut value) = header_value(&signature.format, &scope)? else { continue };
             let mut is_token = signature.algorithm == Algorithm::Token;
-            if let (Some(before), Some(separator)) = (headers.get(name), &signature.separator) {
+            if let Some(separator) = &signature.separator
+                && let Some(before) = headers.get(name)
+            {
                 is_token |= before.is_sensitive();
                 let whole = [before.as_bytes(), separator.as_bytes(), value.as_bytes()].concat();
                 value = sendable(Bytes::from(whole), &signature.format)?;

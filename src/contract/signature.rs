@@ -92,7 +92,7 @@ impl Signature {
             SignedBy::Previous => keys.get(1..).unwrap_or_default(),
         };
         let mut content = None;
-        let mut signatures = Vec::with_capacity(chosen.len());
+        let mut signatures = Vec::new();
         for key in chosen {
             let written = match (key, self.algorithm) {
                 (SigningKey::Symmetric { text, .. }, Algorithm::Token) => text.expose().to_owned(),

@@ -24,10 +24,10 @@ pub(super) fn register(engine: &mut Environment<'static>) {
 }
 
 fn pairs(form: &Value, between: &str, behind: &str) -> Result<String, Error> {
-    // Each parameter takes a byte of the form at least.
     let form = text_of(form)?;
-    let longest = form.len().saturating_mul(between.len() + behind.len() + 3);
-    if longest > BODY_BYTES && between.len() + behind.len() > 2 {
+    let parameters = 1 + form.matches('&').count();
+    let growth = parameters.saturating_mul(between.len() + behind.len());
+    if form.len().saturating_add(growth) > 2 * BODY_BYTES {
         return Err(refused("the parameters are too large"));
     }
     Ok(form::sorted_pairs(&form, between, behind))
