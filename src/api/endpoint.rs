@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::ApiState;
 use super::auth::Caller;
+use super::endpoint_headers::is_sensitive;
 use super::endpoint_input::{AuthIn, EndpointIn, refuse_secret};
 use super::endpoint_secret::new_secret;
 use super::error::{ApiResult, ErrorBody, ValidationBody};
@@ -109,6 +110,30 @@ impl From<&Endpoint> for EndpointOut {
             updated_at: endpoint.updated_at.to_string(),
         }
     }
+}
+
+/// An endpoint for the response of a contract's route, as JSON: with its custom headers and,
+/// where the response shows it, its signing secret.
+pub(super) fn in_full(endpoint: &Endpoint, with_secret: bool) -> String {
+    #[derive(Serialize)]
+    struct InFull<'a> {
+        #[serde(flatten)]
+        endpoint: EndpointOut,
+        secret: Option<&'a str>,
+        /// The values that look like credentials are `null`.
+        headers: BTreeMap<&'a str, Option<&'a str>>,
+    }
+    let secret = endpoint.secrets.first().filter(|_| with_secret);
+    let headers = endpoint
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), (!is_sensitive(name)).then(|| value.expose())));
+    let full = InFull {
+        endpoint: endpoint.into(),
+        secret: secret.map(|secret| secret.text.expose()),
+        headers: headers.collect(),
+    };
+    serde_json::to_string(&full).unwrap_or_default()
 }
 
 fn show(endpoint: &Endpoint) -> Json<EndpointOut> {

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Problems, did_you_mean};
+use super::routes::{RawErrors, RawIds, RawKeys, RawRoute, RawTemplates};
 use super::rules::Presence;
 use super::secret::{SecretEncoding, SecretKey, SecretOrigin};
 use super::signature::{Algorithm, Encoding};
@@ -33,6 +34,11 @@ pub(super) struct RawContract {
     pub(super) secret: Key<RawSecret>,
     pub(super) pause: Key<RawPause>,
     pub(super) endpoint: RawEndpoint,
+    pub(super) keys: Key<RawKeys>,
+    pub(super) errors: RawErrors,
+    pub(super) ids: RawIds,
+    pub(super) templates: RawTemplates,
+    pub(super) routes: Vec<Spanned<RawRoute>>,
     pub(super) groups: Vec<Spanned<RawGroup>>,
     pub(super) events: Vec<Spanned<RawEvent>>,
 }

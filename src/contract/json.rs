@@ -58,6 +58,24 @@ pub(super) fn stringified(text: &str) -> Result<String, JsonError> {
     rewrite(text, Form::Stringified)
 }
 
+/// The same JSON without white space between its tokens.
+///
+/// # Errors
+/// Where `text` is not one JSON value.
+pub(super) fn compact(text: &str) -> Result<String, JsonError> {
+    validate_body(text)?;
+    let mut out = String::with_capacity(text.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for c in text.chars() {
+        if in_string || !matches!(c, ' ' | '\t' | '\n' | '\r') {
+            out.push(c);
+        }
+        in_string ^= c == '"' && !escaped;
+        escaped = in_string && c == '\\' && !escaped;
+    }
+    Ok(out)
+}
+
 /// The raw text of a member of the object `text`; the last one, where the key is repeated.
 /// `None` where there is none or `text` isn't an object.
 pub(super) fn member<'a>(text: &'a str, name: &str) -> Result<Option<&'a str>, JsonError> {

@@ -12,6 +12,7 @@ use super::json;
 use super::load_catalog::catalog;
 use super::load_secret::secret_rules;
 use super::problem::Problems;
+use super::routes::{RawApi, routes};
 use super::rules::{EndpointRules, SENDER_HEADERS, choices};
 use super::scope::Place;
 use super::signature::Signature;
@@ -45,6 +46,15 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
         .as_ref()
         .map(|delivery| endpoint_rules(&raw.endpoint, delivery, set_by_contract, problems));
     let catalog = catalog(&raw.groups, &raw.events, problems);
+    let api = RawApi {
+        keys: raw.keys.as_ref(),
+        errors: &raw.errors,
+        ids: &raw.ids,
+        templates: &raw.templates,
+        routes: &raw.routes,
+        reveals: secret.reveal,
+    };
+    let routes = routes(&api, problems);
     let name = name?;
     Some(Contract {
         title: raw.title.map_or_else(|| name.clone(), Spanned::into_inner),
@@ -57,6 +67,7 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
         secret,
         endpoint: endpoint?,
         catalog,
+        routes,
     })
 }
 

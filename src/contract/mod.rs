@@ -15,6 +15,7 @@ mod load_secret;
 mod number;
 mod problem;
 mod render;
+pub mod routes;
 mod rules;
 mod sample;
 mod schema;
@@ -38,6 +39,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use catalog::Catalog;
 use problem::Problems;
+use routes::Routes;
 use signature::Signature;
 use template::Template;
 
@@ -105,6 +107,7 @@ pub struct Contract {
     secret: SecretRules,
     endpoint: EndpointRules,
     catalog: Catalog,
+    routes: Routes,
 }
 
 /// How a request is made.
@@ -183,6 +186,11 @@ impl Contract {
     /// The catalog, in the order of the file. Where it is empty, the company brings its own.
     pub fn events(&self) -> &[EventSpec] {
         &self.catalog.events
+    }
+
+    /// The company's own API, for its customers.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     pub fn groups(&self) -> &[GroupSpec] {
