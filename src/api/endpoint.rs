@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::auth::Caller;
 use super::endpoint_headers::is_sensitive;
-use super::endpoint_input::{AuthIn, EndpointIn, refuse_secret};
-use super::endpoint_secret::new_secret;
+use super::endpoint_input::{AuthIn, EndpointIn};
+use super::endpoint_secret::{new_secret, replaced_secret};
 use super::error::{ApiResult, ErrorBody, ValidationBody};
 use super::extract::{Body, Path, Query, present};
 use super::page::{List, Order, PageQuery};
@@ -252,7 +252,8 @@ async fn get(
 /// Replace an endpoint
 ///
 /// Fields that the Svix API doesn't have stay as they are where they are left out; so do
-/// `disabled`, the headers and the secret.
+/// `disabled`, the headers and the secret. Another secret, where customers choose it, is a
+/// rotation.
 #[utoipa::path(put, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}", tag = "Endpoint", operation_id = "v1.endpoint.update",
     params(("app_id" = String, Path, description = "The application's id or uid"),
         ("endpoint_id" = String, Path, description = "The endpoint's id or uid")),
@@ -276,9 +277,10 @@ async fn change(
     found: &Endpoint,
     input: EndpointIn,
 ) -> ApiResult<Json<EndpointOut>> {
-    refuse_secret(input.secret.as_deref())?;
+    let secret = input.secret.clone();
     let draft = input.apply_to(found.clone(), state.clock.now());
     let changed = draft.check(state, &caller.environment, Some(found)).await?;
+    let changed = replaced_secret(state, &caller.environment, changed, secret)?;
     Ok(show(&*store_changed(state, caller, found.revision, changed).await?))
 }
 

@@ -115,6 +115,26 @@ async fn rotate(
     })
 }
 
+/// The endpoint with the secret that a customer gave it in passing, which is a rotation. One
+/// that the server makes is not given, so there it is refused.
+pub(super) fn replaced_secret(
+    state: &ApiState,
+    environment: &Environment,
+    endpoint: Endpoint,
+    given: Option<String>,
+) -> Result<Endpoint> {
+    match (given, environment.contract.secret().origin) {
+        (None, _) => Ok(endpoint),
+        (Some(_), SecretOrigin::Generated) => {
+            Err(Error::field("secret", "Rotate the secret instead of changing it here"))
+        }
+        (given, SecretOrigin::Required | SecretOrigin::Optional | SecretOrigin::None) => {
+            let text = new_secret(state, environment, given, "secret")?;
+            Ok(text.map_or(endpoint.clone(), |text| rotated(state, environment, &endpoint, text)))
+        }
+    }
+}
+
 fn rotated(
     state: &ApiState,
     environment: &Environment,

@@ -118,6 +118,17 @@ pub(in crate::contract) struct RawRoute {
     response: Key<String>,
 }
 
+impl RawRoute {
+    /// The key that says which one the route is about.
+    const fn noun(&self, noun: Noun) -> &Key<String> {
+        match noun {
+            Noun::Endpoint => &self.endpoint,
+            Noun::EventType => &self.event_type,
+            Noun::Message => &self.message,
+        }
+    }
+}
+
 /// The sections that make a contract's API.
 pub(in crate::contract) struct RawApi<'a> {
     pub(in crate::contract) keys: Option<&'a Spanned<RawKeys>>,
@@ -271,66 +282,22 @@ fn route(
     problems: &mut Problems<'_>,
 ) -> Option<Route> {
     let raw = section.get_ref();
-    let place = section.span().start;
     for (missing, key) in [
         (raw.method.is_none(), "method"),
         (raw.path.is_none(), "path"),
         (raw.operation.is_none(), "operation"),
     ] {
         if missing {
-            problems.at(place, format!("the route has no `{key}`"), None);
+            problems.at(section.span().start, format!("the route has no `{key}`"), None);
         }
     }
     let method = raw.method.as_ref().and_then(|key| method(key, problems));
     let operation = *raw.operation.as_ref()?.get_ref();
     let path = raw.path.as_ref()?.get_ref().clone();
-    let label =
-        |key: &str| format!("{} {path}: {key}", raw.method.as_ref().map_or("", |m| m.get_ref()));
-    let mut nouns = Vec::new();
-    for &noun in operation.nouns() {
-        let key = match noun {
-            Noun::Endpoint => {
-                raw.endpoint.clone().unwrap_or_else(|| default_name(raw, "{{ path.id }}"))
-            }
-            Noun::EventType => {
-                raw.event_type.clone().unwrap_or_else(|| default_name(raw, "{{ path.event }}"))
-            }
-            Noun::Message => {
-                raw.message.clone().unwrap_or_else(|| default_name(raw, "{{ path.message }}"))
-            }
-        };
-        nouns.push((noun, compile(&key, &label(noun.key()), Use::Name, templates, problems)?));
-    }
-    for (key, noun) in [
-        (&raw.endpoint, Noun::Endpoint),
-        (&raw.event_type, Noun::EventType),
-        (&raw.message, Noun::Message),
-    ] {
-        if let Some(key) = key
-            && !operation.nouns().contains(&noun)
-        {
-            problems.at(
-                key.span().start,
-                format!("this operation takes no `{}`", noun.key()),
-                None,
-            );
-        }
-    }
-    if let (Some(key), Input::Nothing) = (&raw.request, operation.input()) {
-        problems.at(key.span().start, "this operation takes no input", None);
-    }
-    let required =
-        raw.required.as_ref().map(|names| names.get_ref().as_slice()).unwrap_or_default();
-    for name in required {
-        if !["body.", "query."].iter().any(|root| name.get_ref().starts_with(root)) {
-            let hint = "such as \"body.url\" or \"query.topic\"".to_owned();
-            problems.at(
-                name.span().start,
-                format!("`{}` isn't a part of a request", name.get_ref()),
-                Some(hint),
-            );
-        }
-    }
+    unused_keys(raw, operation, problems);
+    let verb = raw.method.as_ref().map_or("", |method| method.get_ref());
+    let label = |key: &str| format!("{verb} {path}: {key}");
+    let nouns = nouns(raw, operation, &label, templates, problems)?;
     let mut optional = |key: &Key<String>, name: &str, place: Use| {
         key.as_ref().and_then(|key| compile(key, &label(name), place, templates, problems))
     };
@@ -339,7 +306,7 @@ fn route(
         request: optional(&raw.request, "request", Use::Request),
         response: optional(&raw.response, "response", Use::Response),
         status: status(raw, operation, problems),
-        required: required.iter().map(|name| name.get_ref().clone()).collect(),
+        required: required(raw, problems),
         method: method?,
         path,
         operation,
@@ -349,10 +316,51 @@ fn route(
     })
 }
 
-/// A template that stands in for a key that was left out, blamed on the path.
-fn default_name(raw: &RawRoute, source: &str) -> Spanned<String> {
-    let span = raw.path.as_ref().map(Spanned::span).unwrap_or_default();
-    Spanned::new(span, source.to_owned())
+/// The templates of what a route's path names.
+fn nouns(
+    raw: &RawRoute,
+    operation: Operation,
+    label: &impl Fn(&str) -> String,
+    templates: &mut TemplateSet,
+    problems: &mut Problems<'_>,
+) -> Option<Vec<(Noun, TemplateId)>> {
+    let mut nouns = Vec::new();
+    for &noun in operation.nouns() {
+        let key = raw.noun(noun).clone().unwrap_or_else(|| {
+            // Blamed on the path, which has to have it then.
+            let span = raw.path.as_ref().map(Spanned::span).unwrap_or_default();
+            Spanned::new(span, noun.default_template().to_owned())
+        });
+        nouns.push((noun, compile(&key, &label(noun.key()), Use::Name, templates, problems)?));
+    }
+    Some(nouns)
+}
+
+/// Reports keys that the operation has no use for.
+fn unused_keys(raw: &RawRoute, operation: Operation, problems: &mut Problems<'_>) {
+    for noun in [Noun::Endpoint, Noun::EventType, Noun::Message] {
+        if let Some(key) = raw.noun(noun)
+            && !operation.nouns().contains(&noun)
+        {
+            let message = format!("this operation takes no `{}`", noun.key());
+            problems.at(key.span().start, message, None);
+        }
+    }
+    if let (Some(key), Input::Nothing) = (&raw.request, operation.input()) {
+        problems.at(key.span().start, "this operation takes no input", None);
+    }
+}
+
+fn required(raw: &RawRoute, problems: &mut Problems<'_>) -> Vec<String> {
+    let names = raw.required.as_ref().map(|names| names.get_ref().as_slice()).unwrap_or_default();
+    for name in names {
+        if !["body.", "query."].iter().any(|root| name.get_ref().starts_with(root)) {
+            let hint = "such as \"body.url\" or \"query.topic\"".to_owned();
+            let message = format!("`{}` isn't a part of a request", name.get_ref());
+            problems.at(name.span().start, message, Some(hint));
+        }
+    }
+    names.iter().map(|name| name.get_ref().clone()).collect()
 }
 
 fn method(key: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Method> {

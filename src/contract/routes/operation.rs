@@ -70,6 +70,15 @@ impl Noun {
             Noun::Message => "message",
         }
     }
+
+    /// What that key is where a route leaves it out.
+    pub(super) const fn default_template(self) -> &'static str {
+        match self {
+            Noun::Endpoint => "{{ path.id }}",
+            Noun::EventType => "{{ path.event }}",
+            Noun::Message => "{{ path.message }}",
+        }
+    }
 }
 
 /// What an input may be.

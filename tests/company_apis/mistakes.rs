@@ -1,13 +1,11 @@
 //! Companies' own APIs on one server: the key decides whose it is, and every mistake is
 //! answered in that company's words.
 
-mod support;
-
 use serde_json::{Value, json};
 
-use support::credentials::environment_key;
-use support::customer::{Customer, KeyHeader};
-use support::server::{Answer, TestServer};
+use crate::support::credentials::environment_key;
+use crate::support::customer::{Customer, KeyHeader};
+use crate::support::server::{Answer, TestServer};
 
 const BRAND: &str = "8929cf8b-6bcc-484a-a7a6-242eaf70cb7a";
 const BEARER: KeyHeader = ("authorization", "Bearer ");
