@@ -7,6 +7,7 @@ mod company_apis {
     mod klink;
     mod kynectlocal;
     mod mistakes;
+    mod operations;
     mod rechat;
     mod tomba;
 }

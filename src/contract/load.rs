@@ -71,14 +71,19 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
     })
 }
 
+/// Whether a contract can have this name: lower-case letters, digits and hyphens.
+pub fn is_contract_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=MAX_NAME_CHARS).contains(&text.len()) && text.chars().all(allowed)
+}
+
 fn contract_name(name: &Key<String>, problems: &mut Problems<'_>) -> Option<String> {
     let Some(name) = name else {
         problems.on_line(1, "the contract has no `name`", None);
         return None;
     };
     let text = name.get_ref();
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if text.is_empty() || text.len() > MAX_NAME_CHARS || !text.chars().all(allowed) {
+    if !is_contract_name(text) {
         problems.at(
             name.span().start,
             format!("`{text}` can't be a contract's name"),

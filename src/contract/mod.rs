@@ -47,7 +47,7 @@ use crate::domain::{Endpoint, Message, Method, PausePolicy, RetryPolicy, Timesta
 
 pub use catalog::{EventSpec, GroupSpec};
 pub use json::MAX_DEPTH as MAX_JSON_DEPTH;
-pub use load::{MAX_RETRIES, MAX_TIMEOUT};
+pub use load::{MAX_RETRIES, MAX_TIMEOUT, is_contract_name};
 pub use load_catalog::{EVENT_NAME_CHARS, MAX_EVENTS};
 pub use problem::{MAX_PROBLEMS, Problem};
 pub use render::URL_BYTES;
