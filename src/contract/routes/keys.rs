@@ -61,7 +61,12 @@ impl KeyRules {
     /// How to send a key, as a sentence for whoever sent none.
     pub fn hint(&self) -> String {
         let scheme = self.scheme.as_ref().map(|scheme| format!("{scheme} ")).unwrap_or_default();
-        format!("Invalid or missing API key: send `{}: {scheme}<key>`", self.header)
+        let words = self.header.as_str().split('-').map(|word| {
+            let (first, rest) = word.split_at(word.len().min(1));
+            format!("{}{rest}", first.to_ascii_uppercase())
+        });
+        let header = words.collect::<Vec<_>>().join("-");
+        format!("Invalid or missing API key: send `{header}: {scheme}<key>`")
     }
 }
 
