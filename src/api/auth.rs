@@ -17,12 +17,8 @@ use crate::clock::Clock;
 use crate::domain::{
     Application, ApplicationId, Error, ErrorCode, Reference, Result, Scope, SecretText, Timestamp,
 };
-use crate::entropy::Entropy;
 use crate::environment::Environment;
 use crate::store::Store;
-
-/// The prefix of the API keys that we make, so that they are recognised where they leak.
-const KEY_PREFIX: &str = "hw_";
 
 /// How long a key is remembered after it was looked up, and so how long a revoked key may
 /// still be taken.
@@ -34,12 +30,7 @@ const KEYS_REMEMBERED: usize = 10_000;
 /// Names the environment where a key covers several.
 pub const ENVIRONMENT_HEADER: &str = "hookwright-environment";
 
-/// Makes the text of a new API key. Its holder sees it once; we keep [`hash_key`].
-pub fn generate_key(entropy: &Entropy) -> SecretText {
-    SecretText::new(format!("{KEY_PREFIX}{}", hex::encode(entropy.bytes::<32>())))
-}
-
-/// What is stored of a key. A fast hash is enough: the keys that we make have 256 random bits.
+/// What is stored of a key. A fast hash is enough: the keys that we make have at least 128 random bits.
 pub fn hash_key(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
@@ -154,22 +145,38 @@ impl FromRequestParts<ApiState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Caller, ApiError> {
-        let credential = bearer(&parts.headers).ok_or_else(unauthenticated)?;
-        let scope = state.authenticator.scope(credential).await?;
-        // What isn't text names no environment, which is not the same as naming none.
-        let named = parts.headers.get(ENVIRONMENT_HEADER);
-        let named = named.map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let named = named.as_deref();
-        let (name, only_application) = match scope {
-            Scope::Admin => (admin_environment(state, named)?, None),
-            Scope::Environment(name) => (name, None),
-            Scope::Application { environment, application } => (environment, Some(application)),
-        };
-        if named.is_some_and(|named| *named != *name) {
-            return Err(Error::not_found().into());
+        // Calls that a contract's route makes in this process; nothing from outside sets it.
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            return Ok(caller.clone());
         }
-        Ok(Caller { environment: state.environments.get(&name), only_application })
+        let credential = bearer(&parts.headers).ok_or_else(unauthenticated)?;
+        Ok(caller(state, credential, &parts.headers).await?)
     }
+}
+
+/// Who holds this credential, in the environment that the headers name.
+///
+/// # Errors
+/// `authentication_failed`; `not_found` for an environment that isn't the caller's.
+pub(super) async fn caller(
+    state: &ApiState,
+    credential: &str,
+    headers: &HeaderMap,
+) -> Result<Caller> {
+    let scope = state.authenticator.scope(credential).await?;
+    // What isn't text names no environment, which is not the same as naming none.
+    let named = headers.get(ENVIRONMENT_HEADER);
+    let named = named.map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let named = named.as_deref();
+    let (name, only_application) = match scope {
+        Scope::Admin => (admin_environment(state, named)?, None),
+        Scope::Environment(name) => (name, None),
+        Scope::Application { environment, application } => (environment, Some(application)),
+    };
+    if named.is_some_and(|named| *named != *name) {
+        return Err(Error::not_found());
+    }
+    Ok(Caller { environment: state.environments.get(&name), only_application })
 }
 
 /// An admin key opens every environment, so a request with one has to say which it means.

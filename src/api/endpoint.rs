@@ -13,13 +13,16 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::application_secret::{for_new_endpoint, is_shared};
 use super::auth::Caller;
-use super::endpoint_input::{AuthIn, EndpointIn, refuse_secret};
-use super::endpoint_secret::{SecretWish, new_secret};
+use super::endpoint_headers::is_sensitive;
+use super::endpoint_input::{AuthIn, EndpointIn};
+use super::endpoint_secret::{SecretWish, new_secret, replaced_secret};
 use super::error::{ApiResult, ErrorBody, ValidationBody};
 use super::extract::{Body, Path, Query, present};
 use super::page::{List, Order, PageQuery};
+use crate::contract::SecretRules;
 use crate::domain::{
-    Application, Auth, Endpoint, EndpointState, Metadata, Reference, Result, SigningSecret,
+    Application, Auth, Endpoint, EndpointState, Metadata, Reference, Result, SecretText,
+    SigningSecret,
 };
 use crate::store::EndpointChange;
 
@@ -110,6 +113,31 @@ impl From<&Endpoint> for EndpointOut {
             updated_at: endpoint.updated_at.to_string(),
         }
     }
+}
+
+/// An endpoint for the response of a contract's route, as JSON: with its custom headers and,
+/// where the response shows it, what the receiver knows of its signing secret.
+pub(super) fn in_full(endpoint: &Endpoint, rules: &SecretRules, with_secret: bool) -> String {
+    #[derive(Serialize)]
+    struct InFull<'a> {
+        #[serde(flatten)]
+        endpoint: EndpointOut,
+        secret: Option<&'a str>,
+        /// The values that look like credentials are `null`.
+        headers: BTreeMap<&'a str, Option<&'a str>>,
+    }
+    let secret = endpoint.secrets.first().filter(|_| with_secret);
+    let secret = secret.and_then(|secret| rules.known(&secret.text));
+    let headers = endpoint
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), (!is_sensitive(name)).then(|| value.expose())));
+    let full = InFull {
+        endpoint: endpoint.into(),
+        secret: secret.as_ref().map(SecretText::expose),
+        headers: headers.collect(),
+    };
+    serde_json::to_string(&full).unwrap_or_default()
 }
 
 fn show(endpoint: &Endpoint) -> Json<EndpointOut> {
@@ -237,7 +265,8 @@ async fn get(
 /// Replace an endpoint
 ///
 /// Fields that the Svix API doesn't have stay as they are where they are left out; so do
-/// `disabled`, the headers and the secret.
+/// `disabled`, the headers and the secret. Another secret, where customers choose it, is a
+/// rotation.
 #[utoipa::path(put, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}", tag = "Endpoint", operation_id = "v1.endpoint.update",
     params(("app_id" = String, Path, description = "The application's id or uid"),
         ("endpoint_id" = String, Path, description = "The endpoint's id or uid")),
@@ -261,9 +290,10 @@ async fn change(
     found: &Endpoint,
     input: EndpointIn,
 ) -> ApiResult<Json<EndpointOut>> {
-    refuse_secret(input.secret.as_deref().or(input.secret_type.as_deref()))?;
+    let wish = SecretWish { text: input.secret.clone(), kind: input.secret_type.clone() };
     let draft = input.apply_to(found.clone(), state.clock.now());
     let changed = draft.check(state, &caller.environment, Some(found)).await?;
+    let changed = replaced_secret(state, &caller.environment, changed, wish)?;
     if changed.url != found.url {
         let application = caller.application(state, found.application_id.to_string()).await?;
         state.engine.handshake(&application, &changed).await?;

@@ -26,6 +26,12 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(get, update, patch))
 }
 
+/// Whether the value of a header looks like a credential, so that it isn't shown.
+pub(super) fn is_sensitive(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SENSITIVE.iter().any(|part| name.contains(part))
+}
+
 /// The custom headers.
 #[derive(Serialize, ToSchema)]
 struct HeadersOut {
@@ -57,12 +63,8 @@ async fn get(
     Path(path): Path<(String, String)>,
 ) -> ApiResult<Json<HeadersOut>> {
     let found = endpoint::find(&state, &caller, path).await?;
-    let sensitive = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        SENSITIVE.iter().any(|part| name.contains(part))
-    };
     let (hidden, shown): (Vec<_>, Vec<_>) =
-        found.headers.iter().partition(|(name, _)| sensitive(name));
+        found.headers.iter().partition(|(name, _)| is_sensitive(name));
     Ok(Json(HeadersOut {
         headers: shown
             .into_iter()

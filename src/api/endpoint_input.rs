@@ -10,8 +10,7 @@ use utoipa::ToSchema;
 use super::names::Checks;
 use super::{ApiState, event_type};
 use crate::domain::{
-    ALL_EVENTS, Auth, Endpoint, EndpointState, Error, Metadata, Method, Result, SecretText,
-    Timestamp,
+    ALL_EVENTS, Auth, Endpoint, EndpointState, Metadata, Method, Result, SecretText, Timestamp,
 };
 use crate::environment::Environment;
 use crate::sender::MAX_URL_BYTES;
@@ -119,14 +118,6 @@ fn switched(state: EndpointState, disabled: Option<bool>, now: Timestamp) -> End
             EndpointState::Disabled { at: now, reason: "switched off through the API".to_owned() }
         }
         (Some(false), _) => EndpointState::Enabled,
-    }
-}
-
-/// Secrets are not changed in passing: a rotation says what becomes of the old one.
-pub(super) fn refuse_secret(secret: Option<&str>) -> Result<()> {
-    match secret {
-        None => Ok(()),
-        Some(_) => Err(Error::field("secret", "Rotate the secret instead of changing it here")),
     }
 }
 

@@ -123,7 +123,7 @@ pub(super) fn shown(environment: &Environment, secrets: &[SigningSecret]) -> Api
         return Err(error.into());
     };
     let key = rules.shown(&current.text).ok_or_else(refused)?;
-    Ok(SecretOut { key })
+    Ok(SecretOut { key: key.expose().to_owned() })
 }
 
 /// The new secret.
@@ -188,6 +188,35 @@ pub(super) fn rotation_answer(environment: &Environment, secrets: &[SigningSecre
     match shown(environment, secrets) {
         Ok(out) => Json(out).into_response(),
         Err(_) => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+/// The endpoint with the secret that a customer gave it in passing, which is a rotation. One
+/// that the server makes is not given, and one that the application's endpoints share is not
+/// this endpoint's to change, so there it is refused.
+pub(super) fn replaced_secret(
+    state: &ApiState,
+    environment: &Environment,
+    endpoint: Endpoint,
+    wish: SecretWish,
+) -> Result<Endpoint> {
+    let rules = environment.contract.secret();
+    match (&wish, rules.origin) {
+        (SecretWish { text: None, kind: None }, _) => Ok(endpoint),
+        (SecretWish { text: None, .. }, _) | (_, SecretOrigin::Generated) => {
+            Err(Error::field("secret", "Rotate the secret instead of changing it here"))
+        }
+        _ if is_shared(environment) => {
+            let sentence = "The application's endpoints share a secret; rotate it there";
+            Err(Error::field("secret", sentence))
+        }
+        (_, SecretOrigin::Required | SecretOrigin::Optional | SecretOrigin::None) => {
+            let Some(text) = new_secret(state, environment, wish, "secret")? else {
+                return Ok(endpoint);
+            };
+            let secrets = rotated(&endpoint.secrets, text, rules.overlap, state.clock.now());
+            Ok(Endpoint { secrets, ..endpoint })
+        }
     }
 }
 

@@ -70,6 +70,16 @@ pub(super) type ApiResult<T> = Result<T, ApiError>;
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let error = self.0.clone();
+        let mut response = self.written();
+        // For contracts' routes, which say the same in another way.
+        response.extensions_mut().insert(error);
+        response
+    }
+}
+
+impl ApiError {
+    fn written(self) -> Response {
         let Error { code, detail, fields } = self.0;
         let status = status(code);
         let detail = if code == ErrorCode::Internal {

@@ -39,7 +39,11 @@ impl<T: DeserializeOwned + Default> FromRequest<ApiState> for OptionalBody<T> {
     }
 }
 
-async fn read_body(request: Request, state: &ApiState) -> Result<Bytes, Error> {
+/// The body of a request, within the limits of size and time.
+///
+/// # Errors
+/// `payload_too_large`, or `bad_request` where it doesn't arrive.
+pub(super) async fn read_body(request: Request, state: &ApiState) -> Result<Bytes, Error> {
     let reading = Bytes::from_request(request, state);
     let read = state
         .clock

@@ -15,12 +15,15 @@ use crate::engine::Engine;
 use crate::entropy::Entropy;
 use crate::environment::Environments;
 use crate::store::Store;
+use contract_routes::Customers;
 use error::ApiError;
 
 mod application;
 mod application_secret;
 mod attempt;
 pub mod auth;
+mod contract_operations;
+mod contract_routes;
 mod endpoint;
 mod endpoint_headers;
 mod endpoint_input;
@@ -39,6 +42,7 @@ mod payload;
 pub mod server;
 
 pub use auth::Authenticator;
+pub use contract_routes::APPLICATION_HEADER;
 pub use error::status;
 
 /// What the API works with.
@@ -96,13 +100,16 @@ impl std::ops::Deref for Shared {
 /// them and people don't; the reference page needs its own, so it stands outside.
 pub fn service(parts: ApiParts) -> Router {
     let max_body_bytes = parts.limits.max_body_bytes;
+    let state = ApiState(Arc::new(Shared { parts, own_event_types: Default::default() }));
     let (router, openapi) = routes().split_for_parts();
-    let api = router
+    let native = router
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(max_body_bytes))
         .layer(CatchPanicLayer::custom(panicked))
-        .with_state(ApiState(Arc::new(Shared { parts, own_event_types: Default::default() })));
+        .with_state(state.clone());
+    let customers = Customers { state, native: native.clone() };
+    let api = native.fallback_service(customers.into_router());
     openapi::pages(openapi)
         .method_not_allowed_fallback(unknown_method)
         .fallback_service(NormalizePath::trim_trailing_slash(api))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 
+use super::contract_new::{self, New};
 use crate::contract::{Contract, Language, SHIPPED, WireRequest};
 use crate::domain::SecretText;
 
@@ -18,6 +19,8 @@ pub enum ContractCommand {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Write a commented contract to start from
+    New(New),
     /// List the contracts that come with the program
     List,
     /// Show the exact request that a receiver gets, and programs that verify it
@@ -46,6 +49,7 @@ pub struct Show {
 pub fn run(command: ContractCommand) -> anyhow::Result<ExitCode> {
     match command {
         ContractCommand::Check { files } => check(&files),
+        ContractCommand::New(new) => contract_new::run(&new),
         ContractCommand::List => super::print(list().trim_end()),
         ContractCommand::Show(show) => super::print(example(&show)?.trim_end()),
     }
@@ -81,7 +85,12 @@ fn summary(contract: &Contract) -> String {
         1 => "1 event".to_owned(),
         count => format!("{count} events"),
     };
-    format!("{events}, {}", signed(contract))
+    let routes = match contract.routes().iter().count() {
+        0 => String::new(),
+        1 => ", 1 route".to_owned(),
+        count => format!(", {count} routes"),
+    };
+    format!("{events}, {}{routes}", signed(contract))
 }
 
 fn signed(contract: &Contract) -> String {

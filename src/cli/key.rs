@@ -9,9 +9,14 @@ use clap::{Args, Subcommand};
 use super::serve::{create_key, open_existing_store};
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
-use crate::domain::{ApiKey, KeyId, Reference, Scope};
+use crate::contract::routes::KeyRules;
+use crate::domain::{ApiKey, KeyId, Reference, Scope, SecretText};
 use crate::entropy::Entropy;
 use crate::store::Store;
+
+/// The length of a key that is taken over, in bytes. Keys are stored under a fast hash, which
+/// protects only what can't be guessed.
+const IMPORTED_KEY_BYTES: std::ops::RangeInclusive<usize> = 20..=512;
 
 #[derive(Args)]
 pub(super) struct KeyArgs {
@@ -35,6 +40,9 @@ enum KeyCommand {
         /// The one application of that environment that it opens, by id or uid
         #[arg(long, requires = "environment")]
         application: Option<String>,
+        /// Take over a key that its holder has already: its text is read from standard input
+        #[arg(long)]
+        import: bool,
         #[command(flatten)]
         sources: Sources,
     },
@@ -55,8 +63,9 @@ enum KeyCommand {
 pub(super) fn run(args: KeyArgs) -> anyhow::Result<ExitCode> {
     super::runtime()?.block_on(async {
         match args.command {
-            KeyCommand::Create { name, admin: _, environment, application, sources } => {
-                create(&sources.load()?, &name, environment, application).await
+            KeyCommand::Create { name, admin: _, environment, application, import, sources } => {
+                let imported = if import { Some(read_key()?) } else { None };
+                create(&sources.load()?, &name, (environment, application), imported).await
             }
             KeyCommand::List { sources } => list(&sources.load()?).await,
             KeyCommand::Revoke { id, sources } => revoke(&sources.load()?, &id).await,
@@ -67,12 +76,51 @@ pub(super) fn run(args: KeyArgs) -> anyhow::Result<ExitCode> {
 async fn create(
     config: &Config,
     name: &str,
-    environment: Option<String>,
-    application: Option<String>,
+    (environment, application): (Option<String>, Option<String>),
+    imported: Option<SecretText>,
 ) -> anyhow::Result<ExitCode> {
     let entropy = Entropy::system();
     let store = open_existing_store(config, &entropy)?;
-    let scope = match (environment, application) {
+    let scope = scope(config, &store, (environment, application)).await?;
+    let text = imported.unwrap_or_else(|| new_key(config, &scope, &entropy));
+    let text = create_key(&store, &entropy, (name, scope), text).await?;
+    super::print(text.expose())
+}
+
+/// The text of a new key: one for an application looks like the contract's, since its holder
+/// is a customer of that company.
+fn new_key(config: &Config, scope: &Scope, entropy: &Entropy) -> SecretText {
+    match scope {
+        Scope::Application { environment, .. } => {
+            config.environments.get(environment).contract.routes().keys().generate(entropy)
+        }
+        Scope::Admin | Scope::Environment(_) => KeyRules::default().generate(entropy),
+    }
+}
+
+/// Reads a key that exists already.
+fn read_key() -> anyhow::Result<SecretText> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).context("standard input can't be read")?;
+    let key = line.trim();
+    if !(IMPORTED_KEY_BYTES).contains(&key.len())
+        || !key.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        let (least, most) = (IMPORTED_KEY_BYTES.start(), IMPORTED_KEY_BYTES.end());
+        bail!(
+            "a key has {least} to {most} visible ASCII characters; keys that can be guessed are not taken"
+        );
+    }
+    Ok(SecretText::new(key))
+}
+
+/// What a new key opens.
+async fn scope(
+    config: &Config,
+    store: &dyn Store,
+    named: (Option<String>, Option<String>),
+) -> anyhow::Result<Scope> {
+    Ok(match named {
         (None, _) => Scope::Admin,
         (Some(environment), application) => {
             if !config.environments.is_configured(&environment) {
@@ -96,9 +144,7 @@ async fn create(
                 }
             }
         }
-    };
-    let text = create_key(&store, &entropy, name, scope).await?;
-    super::print(text.expose())
+    })
 }
 
 async fn list(config: &Config) -> anyhow::Result<ExitCode> {

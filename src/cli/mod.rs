@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod contract;
+mod contract_new;
 mod demo;
 mod key;
 mod ledger;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{self, ApiParts, Authenticator, auth};
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
+use crate::contract::routes::KeyRules;
 use crate::domain::{ApiKey, Scope, SecretText};
 use crate::engine::{Engine, EngineParts};
 use crate::entropy::Entropy;
@@ -254,7 +255,10 @@ async fn greet(config: &Config, server: &Server, entropy: &Entropy) -> anyhow::R
         .collect();
     tracing::info!(%address, environments = environments.join(", "), "listening");
     if config.admin_key.is_none() && server.store.list_keys().await?.is_empty() {
-        let key = create_key(&*server.store, entropy, "first admin key", Scope::Admin).await?;
+        let key = {
+            let text = KeyRules::default().generate(entropy);
+            create_key(&*server.store, entropy, ("first admin key", Scope::Admin), text).await?
+        };
         super::print(&format!(
             "\nYour admin key, shown only this once:\n\n    {}\n\nTry it:\n\n    \
              curl http://{address}/api/v1/app -H 'Authorization: Bearer {}'\n",
@@ -275,11 +279,10 @@ async fn greet(config: &Config, server: &Server, entropy: &Entropy) -> anyhow::R
 pub async fn create_key(
     store: &dyn Store,
     entropy: &Entropy,
-    name: &str,
-    scope: Scope,
+    (name, scope): (&str, Scope),
+    text: SecretText,
 ) -> anyhow::Result<SecretText> {
     let clock = Clock::system();
-    let text = auth::generate_key(entropy);
     let key = ApiKey {
         id: entropy.id(&clock),
         name: name.to_owned(),

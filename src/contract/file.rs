@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::encoding::Encoding;
 use super::handshake::HandshakeSignature;
 use super::problem::{Problems, did_you_mean};
+use super::routes::{RawErrors, RawIds, RawKeys, RawRoute, RawTemplates};
 use super::rules::Presence;
 use super::secret::{SecretEncoding, SecretKey, SecretOrigin, SecretScope};
 use super::signature::{Algorithm, SignedBy};
@@ -38,6 +39,11 @@ pub(super) struct RawContract {
     pub(super) handshake: Vec<Spanned<RawHandshake>>,
     pub(super) pause: Key<RawPause>,
     pub(super) endpoint: RawEndpoint,
+    pub(super) keys: Key<RawKeys>,
+    pub(super) errors: RawErrors,
+    pub(super) ids: RawIds,
+    pub(super) templates: RawTemplates,
+    pub(super) routes: Vec<Spanned<RawRoute>>,
     pub(super) groups: Vec<Spanned<RawGroup>>,
     pub(super) events: Vec<Spanned<RawEvent>>,
 }

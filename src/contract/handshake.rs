@@ -16,7 +16,7 @@ use super::signature::Stage;
 use super::template::Template;
 use super::{Contract, RenderInput, WireRequest};
 use crate::domain::{
-    Answer, Application, Endpoint, Failure, Message, MessageId, Method, SecretText, Timestamp,
+    Answer, Application, Endpoint, Failure, Message, MessageId, Method, Timestamp,
 };
 
 /// How much of an unexpected answer a refusal repeats, in characters.
@@ -152,7 +152,8 @@ impl Contract {
         let delivery =
             RenderInput { message: &message, endpoint: input.endpoint, attempt: 1, now: input.now };
         let mut scope = self.scope(&delivery).with_challenge(Arc::clone(&input.challenge));
-        if let Some(secret) = self.known_secret(input) {
+        let current = input.endpoint.signing_secrets(input.now).next();
+        if let Some(secret) = current.and_then(|secret| self.secret.known(secret)) {
             scope = scope.with_secret(Arc::new(secret));
         }
         let method = handshake.method;
@@ -207,16 +208,6 @@ impl Contract {
         self.add_headers(&scope, headers)?;
         self.add_customs(input.endpoint, headers)?;
         self.add_signatures(&keys, &scope, headers)
-    }
-
-    /// The secret as the customer may know it: of a key pair the public key.
-    fn known_secret(&self, input: &HandshakeInput<'_>) -> Option<SecretText> {
-        let secret = input.endpoint.signing_secrets(input.now).next()?;
-        let pair = self.secret.key_pair.as_ref();
-        match pair.and_then(|pair| pair.public_text(secret.expose())) {
-            Some(public) => Some(SecretText::new(public)),
-            None => Some(secret.clone()),
-        }
     }
 }
 

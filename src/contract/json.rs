@@ -61,6 +61,24 @@ pub(super) fn stringified(text: &str) -> Result<String, JsonError> {
     rewrite(text, Form::Stringified)
 }
 
+/// The same JSON without white space between its tokens.
+///
+/// # Errors
+/// Where `text` is not one JSON value.
+pub(super) fn compact(text: &str) -> Result<String, JsonError> {
+    validate_body(text)?;
+    let mut out = String::with_capacity(text.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for c in text.chars() {
+        if in_string || !matches!(c, ' ' | '\t' | '\n' | '\r') {
+            out.push(c);
+        }
+        in_string ^= c == '"' && !escaped;
+        escaped = in_string && c == '\\' && !escaped;
+    }
+    Ok(out)
+}
+
 /// Whether `text` is one JSON value, not nested too deep to be published.
 pub(super) fn validate(text: &str) -> Result<(), JsonError> {
     parse(text, MAX_DEPTH).map(|_| ())

@@ -7,34 +7,26 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use toml::Spanned;
 
-use super::file::{Key, RawContract, RawDelivery, RawEndpoint, RawHeaders, RawPause};
+use super::file::{Key, RawContract, RawDelivery, RawEndpoint, RawHeaders};
 use super::json;
 use super::load_catalog::catalog;
 use super::load_handshake::handshakes;
+use super::load_policy::{pause_policy, retry_policy};
 use super::load_secret::secret_rules;
 use super::load_signature::{names, signatures};
 use super::problem::Problems;
+use super::routes::{RawApi, routes};
 use super::rules::{EndpointRules, SENDER_HEADERS, choices};
 use super::scope::Place;
 use super::signature::{Signature, Stage};
 use super::template::{Escape, Origin, Template};
 use super::{Contract, Delivery};
-use crate::domain::{AuthKind, Method, PausePolicy, RetryPolicy, parse_duration};
+use crate::domain::{AuthKind, Method, parse_duration};
 
-/// The most retries that a contract may ask for.
-pub const MAX_RETRIES: usize = 50;
-/// The longest that one attempt may take.
-pub const MAX_TIMEOUT: Duration = Duration::from_secs(120);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
-const DEFAULT_RETRIES_S: [u64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
-const DEFAULT_JITTER: f64 = 0.1;
-const DEFAULT_RETRY_AFTER_MAX: Duration = Duration::from_secs(86_400);
 const DEFAULT_MAX_HEADERS: usize = 20;
 const DEFAULT_CONTENT_TYPE: &str = "application/json";
 /// The most parameters that a contract may add to a query.
 pub const MAX_QUERY_PARAMETERS: usize = 32;
-/// The longest text that an answer's body may have to start with, in bytes.
-pub const SUCCESS_BODY_BYTES: usize = 64;
 const MAX_NAME_CHARS: usize = 64;
 
 /// Builds the contract. `None` where something is missing that nothing can stand in for;
@@ -53,6 +45,15 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
         .map(|delivery| endpoint_rules(&raw.endpoint, delivery, set_by_contract, problems));
     let handshakes = handshakes(&raw.handshake, problems);
     let catalog = catalog(&raw.groups, &raw.events, problems);
+    let api = RawApi {
+        keys: raw.keys.as_ref(),
+        errors: &raw.errors,
+        ids: &raw.ids,
+        templates: &raw.templates,
+        routes: &raw.routes,
+        reveals: secret.reveal,
+    };
+    let routes = routes(&api, problems);
     let name = name?;
     Some(Contract {
         title: raw.title.map_or_else(|| name.clone(), Spanned::into_inner),
@@ -66,7 +67,14 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
         secret,
         endpoint: endpoint?,
         catalog,
+        routes,
     })
+}
+
+/// Whether a contract can have this name: lower-case letters, digits and hyphens.
+pub fn is_contract_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=MAX_NAME_CHARS).contains(&text.len()) && text.chars().all(allowed)
 }
 
 fn contract_name(name: &Key<String>, problems: &mut Problems<'_>) -> Option<String> {
@@ -75,8 +83,7 @@ fn contract_name(name: &Key<String>, problems: &mut Problems<'_>) -> Option<Stri
         return None;
     };
     let text = name.get_ref();
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if text.is_empty() || text.len() > MAX_NAME_CHARS || !text.chars().all(allowed) {
+    if !is_contract_name(text) {
         problems.at(
             name.span().start,
             format!("`{text}` can't be a contract's name"),
@@ -102,7 +109,7 @@ pub(super) fn duration(
     }
 }
 
-fn duration_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Duration> {
+pub(super) fn duration_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Duration> {
     let parsed = parse_duration(text.get_ref());
     if parsed.is_none() {
         problems.at(
@@ -125,123 +132,6 @@ pub(super) fn method_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> 
         );
     }
     method
-}
-
-fn retry_policy(raw: &RawDelivery, problems: &mut Problems<'_>) -> RetryPolicy {
-    let timeout = duration(&raw.timeout, DEFAULT_TIMEOUT, problems);
-    if let Some(key) = &raw.timeout
-        && (timeout.is_zero() || timeout > MAX_TIMEOUT)
-    {
-        let limit = MAX_TIMEOUT.as_secs();
-        problems.at(
-            key.span().start,
-            format!("the timeout must be at most {limit}s, and not 0"),
-            None,
-        );
-    }
-    let retries: Vec<Duration> = match &raw.retries {
-        None => DEFAULT_RETRIES_S.map(Duration::from_secs).to_vec(),
-        Some(waits) => {
-            if waits.get_ref().len() > MAX_RETRIES {
-                let message = format!("there can be at most {MAX_RETRIES} retries");
-                problems.at(waits.span().start, message, None);
-            }
-            waits.get_ref().iter().filter_map(|wait| duration_of(wait, problems)).collect()
-        }
-    };
-    let jitter = or(&raw.jitter, DEFAULT_JITTER);
-    if let Some(key) = &raw.jitter
-        && !(0.0..=1.0).contains(&jitter)
-    {
-        problems.at(key.span().start, "`jitter` must be between 0 and 1", None);
-    }
-    if let Some(gone) = &raw.gone
-        && !(300..600).contains(gone.get_ref())
-    {
-        problems.at(gone.span().start, "`gone` must be a status from 300 to 599", None);
-    }
-    RetryPolicy {
-        timeout,
-        retries,
-        jitter,
-        honours_retry_after: or(&raw.retry_after, true),
-        retry_after_max: duration(&raw.retry_after_max, DEFAULT_RETRY_AFTER_MAX, problems),
-        success: success(&raw.success, problems),
-        success_body: success_body(&raw.success_body, problems),
-        gone: raw.gone.as_ref().map(|gone| *gone.get_ref()),
-    }
-}
-
-fn success_body(key: &Key<String>, problems: &mut Problems<'_>) -> Option<String> {
-    let key = key.as_ref()?;
-    let text = key.get_ref();
-    if text.is_empty() || text.len() > SUCCESS_BODY_BYTES || text.trim_start() != text {
-        let message = format!(
-            "`success_body` must have 1 to {SUCCESS_BODY_BYTES} bytes and no white space before it"
-        );
-        problems.at(key.span().start, message, None);
-    }
-    Some(text.clone())
-}
-
-/// `2xx`, `204` or `200-204`.
-pub(super) fn success(key: &Key<String>, problems: &mut Problems<'_>) -> (u16, u16) {
-    const DEFAULT: (u16, u16) = (200, 299);
-    let Some(key) = key else { return DEFAULT };
-    let text = key.get_ref();
-    let range = match text.strip_suffix("xx") {
-        Some(class) => class.parse().ok().map(|class: u16| {
-            let first = class.saturating_mul(100);
-            (first, first.saturating_add(99))
-        }),
-        None => {
-            let (first, last) = text.split_once('-').unwrap_or((text, text));
-            first.trim().parse().ok().zip(last.trim().parse().ok())
-        }
-    };
-    match range {
-        Some((first, last)) if first >= 200 && first <= last && last < 600 => (first, last),
-        _ => {
-            problems.at(
-                key.span().start,
-                format!("`{text}` isn't a range of statuses"),
-                Some("such as \"2xx\", \"204\" or \"200-204\"".to_owned()),
-            );
-            DEFAULT
-        }
-    }
-}
-
-fn pause_policy(raw: Option<&Spanned<RawPause>>, problems: &mut Problems<'_>) -> PausePolicy {
-    let Some(section) = raw else { return PausePolicy::Never };
-    let raw = section.get_ref();
-    let place = section.span().start;
-    let rules = [raw.consecutive.is_some(), raw.failures.is_some(), raw.failing_for.is_some()];
-    if rules.into_iter().filter(|&given| given).count() != 1 {
-        let hint = "`consecutive`, `failures` with `within`, or `failing_for`";
-        problems.at(place, "[pause] must have exactly one rule", Some(hint.to_owned()));
-        return PausePolicy::Never;
-    }
-    if raw.failures.is_some() != raw.within.is_some() {
-        problems.at(place, "`failures` and `within` belong together", None);
-        return PausePolicy::Never;
-    }
-    for count in [&raw.consecutive, &raw.failures].into_iter().flatten() {
-        if *count.get_ref() == 0 {
-            problems.at(count.span().start, "the number of failures must not be 0", None);
-        }
-    }
-    if let Some(failures) = &raw.consecutive {
-        return PausePolicy::Consecutive { failures: *failures.get_ref() };
-    }
-    let time = raw.within.as_ref().or(raw.failing_for.as_ref());
-    let Some(duration) = time.and_then(|text| duration_of(text, problems)) else {
-        return PausePolicy::Never;
-    };
-    match &raw.failures {
-        Some(failures) => PausePolicy::TooMany { failures: *failures.get_ref(), within: duration },
-        None => PausePolicy::FailingFor { duration },
-    }
 }
 
 /// Compiles a template of the file, or reports what is wrong with it.

@@ -6,9 +6,8 @@ use toml::Spanned;
 
 use super::file::{RawHandshake, RawHeaders};
 use super::handshake::{AnswerPlace, Handshake};
-use super::load::{
-    content_type, duration, headers, method_of, or, query, success, template, template_or,
-};
+use super::load::{content_type, duration, headers, method_of, or, query, template, template_or};
+use super::load_policy::success;
 use super::problem::Problems;
 use super::scope::Place;
 use super::template::{Escape, Template};

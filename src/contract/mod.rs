@@ -16,11 +16,13 @@ mod key_pair;
 mod load;
 mod load_catalog;
 mod load_handshake;
+mod load_policy;
 mod load_secret;
 mod load_signature;
 mod number;
 mod problem;
 mod render;
+pub mod routes;
 mod rules;
 mod sample;
 mod schema;
@@ -44,6 +46,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use catalog::Catalog;
 use problem::Problems;
+use routes::Routes;
 use signature::Signature;
 use template::Template;
 
@@ -54,9 +57,10 @@ pub use encoding::Encoding;
 pub use handshake::{Handshake, HandshakeInput, HandshakeRequest, HandshakeSignature};
 pub use json::MAX_DEPTH as MAX_JSON_DEPTH;
 pub use key_pair::KeyPairRules;
-pub use load::{MAX_QUERY_PARAMETERS, MAX_RETRIES, MAX_TIMEOUT, SUCCESS_BODY_BYTES};
+pub use load::{MAX_QUERY_PARAMETERS, is_contract_name};
 pub use load_catalog::{EVENT_NAME_CHARS, MAX_EVENTS};
 pub use load_handshake::{MAX_HANDSHAKE_TIMEOUT, MAX_HANDSHAKES};
+pub use load_policy::{MAX_RETRIES, MAX_TIMEOUT, SUCCESS_BODY_BYTES};
 pub use load_signature::MAX_SIGNATURES;
 pub use problem::{MAX_PROBLEMS, Problem};
 pub use render::URL_BYTES;
@@ -119,6 +123,7 @@ pub struct Contract {
     secret: SecretRules,
     endpoint: EndpointRules,
     catalog: Catalog,
+    routes: Routes,
 }
 
 /// How a request is made.
@@ -199,6 +204,11 @@ impl Contract {
     /// The catalog, in the order of the file. Where it is empty, the company brings its own.
     pub fn events(&self) -> &[EventSpec] {
         &self.catalog.events
+    }
+
+    /// The company's own API, for its customers.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     pub fn groups(&self) -> &[GroupSpec] {

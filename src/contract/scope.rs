@@ -377,6 +377,11 @@ impl Object for Moment {
 pub(super) struct RawText(pub(super) Bytes);
 
 impl RawText {
+    /// The bytes have to be UTF-8.
+    pub(super) fn new(text: Bytes) -> RawText {
+        RawText(text)
+    }
+
     pub(super) fn as_str(&self) -> &str {
         // Payloads and bodies are text from the start.
         std::str::from_utf8(&self.0).unwrap_or_default()

@@ -247,13 +247,22 @@ impl SecretRules {
         Err(format!("The secret must have {min} to {max} {unit}; it has {length}."))
     }
 
-    /// What a customer may see of a secret at any time: the public half of a key pair, and a
-    /// symmetric secret where the contract reveals it.
-    pub fn shown(&self, secret: &SecretText) -> Option<String> {
+    /// What the receiver knows of a secret: all of a symmetric one, and of a key pair only the
+    /// public half. `None` where the secret isn't in the form that these rules ask for.
+    pub fn known(&self, secret: &SecretText) -> Option<SecretText> {
         match (self.kind_of(secret.expose()), &self.key_pair) {
-            (SecretKind::Ed25519, Some(pair)) => pair.public_text(secret.expose()),
-            _ => self.reveal.then(|| secret.expose().to_owned()),
+            (SecretKind::Ed25519, Some(pair)) => {
+                pair.public_text(secret.expose()).map(SecretText::new)
+            }
+            _ => Some(secret.clone()),
         }
+    }
+
+    /// The same, as far as a customer may see it at any time: symmetric secrets only where the
+    /// contract reveals them.
+    pub fn shown(&self, secret: &SecretText) -> Option<SecretText> {
+        let is_public = self.kind_of(secret.expose()) == SecretKind::Ed25519;
+        self.known(secret).filter(|_| is_public || self.reveal)
     }
 
     /// The key for the HMAC.

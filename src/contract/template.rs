@@ -197,7 +197,7 @@ impl Template {
         };
         let limit = self.place.output_limit();
         BUDGET.set(limit);
-        let mut output = BoundedOutput { bytes: Vec::with_capacity(512), limit };
+        let mut output = BoundedOutput::new(limit);
         engine
             .get_template(TEMPLATE_NAME)
             .and_then(|template| {
@@ -206,7 +206,7 @@ impl Template {
                     .map(|_| ())
             })
             .map_err(|error| describe(&error, &self.origin, self.place))?;
-        Ok(Bytes::from(output.bytes))
+        Ok(Bytes::from(output.into_bytes()))
     }
 
     fn within_limit(&self, text: Bytes) -> Result<Bytes, TemplateError> {
@@ -413,9 +413,19 @@ fn write_text(out: &mut Output<'_>, text: &str) -> Result<(), Error> {
 }
 
 /// Takes a template's output up to its limit.
-struct BoundedOutput {
+pub(super) struct BoundedOutput {
     bytes: Vec<u8>,
     limit: usize,
+}
+
+impl BoundedOutput {
+    pub(super) fn new(limit: usize) -> BoundedOutput {
+        BoundedOutput { bytes: Vec::with_capacity(512), limit }
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
 }
 
 impl io::Write for BoundedOutput {

@@ -106,23 +106,19 @@ impl Contract {
             Ok(plans) => plans,
             Err(why) => return Some(regret(language, &why)),
         };
-        let public = self.secret.key_pair.as_ref().and_then(|it| it.public_text(secret.expose()));
+        let pair = self.secret.key_pair.as_ref();
+        let pair = pair.filter(|_| self.secret.kind_of(secret.expose()) == SecretKind::Ed25519);
+        let known = self.secret.known(secret).unwrap_or_else(|| SecretText::new(""));
         let parts = || plans.iter().flat_map(|plan| &plan.parts);
         let program = Program {
             sorts_queries: parts().any(|part| *part == Part::SortedQuery),
             is_timed: self.signatures.iter().any(|s| s.content.source().contains("timestamp")),
             plans,
-            prefix: match &self.secret.key_pair {
-                Some(pair) if public.is_some() => &pair.public_prefix,
-                _ => &self.secret.prefix,
-            },
-            encoding: match &self.secret.key_pair {
-                Some(pair) if public.is_some() => pair.encoding,
-                _ => self.secret.encoding,
-            },
+            prefix: pair.map_or(&self.secret.prefix, |pair| &pair.public_prefix),
+            encoding: pair.map_or(self.secret.encoding, |pair| pair.encoding),
             key: self.secret.key,
             request,
-            secret: public.as_deref().unwrap_or(secret.expose()),
+            secret: known.expose(),
         };
         Some(match language {
             Language::Python => python::write(&program),

@@ -97,7 +97,16 @@ impl<K> Id<K> {
         text.iter().map(|&byte| char::from(byte)).collect()
     }
 
-    fn parse_suffix(text: &str) -> Option<Id<K>> {
+    /// Reads what [`Id::uuid`] writes.
+    pub fn from_uuid(text: &str) -> Option<Id<K>> {
+        let hyphens =
+            text.len() == 36 && [8, 13, 18, 23].iter().all(|&at| text.as_bytes()[at] == b'-');
+        let bytes = hex::decode(text.replace('-', "")).ok()?;
+        bytes.try_into().ok().filter(|_| hyphens).map(Id::from_bytes)
+    }
+
+    /// Reads what [`Id::suffix`] writes.
+    pub fn from_suffix(text: &str) -> Option<Id<K>> {
         if text.len() != TEXT_LENGTH {
             return None;
         }
@@ -119,7 +128,7 @@ impl<K: IdKind> FromStr for Id<K> {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Id<K>, InvalidId> {
-        text.strip_prefix(K::PREFIX).and_then(Id::parse_suffix).ok_or(InvalidId)
+        text.strip_prefix(K::PREFIX).and_then(Id::from_suffix).ok_or(InvalidId)
     }
 }
 
@@ -198,5 +207,10 @@ mod tests {
     fn it_is_a_version_7_uuid() {
         let id = MessageId::at(Timestamp::from_micros(1_645_557_742_000_500), [0xff; 8]);
         assert_eq!(id.uuid(), "017f22e2-79b0-7800-bfff-ffffffffffff");
+        assert_eq!(Id::from_uuid(&id.uuid()), Some(id));
+        for text in ["", "017f22e279b07800bfffffffffffffff", "017f22e2-79b0-7800-bfff-fffffffffff-"]
+        {
+            assert_eq!(MessageId::from_uuid(text), None);
+        }
     }
 }

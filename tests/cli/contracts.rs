@@ -83,3 +83,47 @@ fn an_example_is_shown_for_the_url_event_and_secret_that_are_asked_for() {
     assert!(shown.starts_with("POST /hook?b=2&a=1 HTTP/1.1\nhost: example.com:8443\n"), "{shown}");
     assert!(shown.contains("room.solved") && shown.contains(secret), "{shown}");
 }
+
+#[test]
+fn a_new_contract_is_sound_from_the_start_and_nothing_is_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let mine = path("mine.toml");
+    let made = run(&["contract", "new", "acme-corp", "--title", "Acme & Sons", "-o", &mine]);
+    assert!(made.status.success(), "{}", said(&made.stderr));
+    assert!(said(&made.stdout).contains(&format!("contract check {mine}")));
+    let checked = run(&["contract", "check", &mine]);
+    assert!(said(&checked.stdout).ends_with(": ok (1 event, acme-corp-signature, 6 routes)\n"));
+    let text = std::fs::read_to_string(&mine).unwrap();
+    assert!(text.contains("name = \"acme-corp\"\ntitle = \"Acme & Sons\"\n"), "{text}");
+    let again = run(&["contract", "new", "acme-corp", "-o", &mine]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(said(&again.stderr).contains("--output"), "{}", said(&again.stderr));
+    assert_eq!(std::fs::read_to_string(&mine).unwrap(), text);
+    for from in ["standard", "kynectlocal", "klink", "kakiyo", "tomba", "rechat"] {
+        let file = path(&format!("{from}.toml"));
+        let made = run(&["contract", "new", "mine", "--from", from, "-o", &file]);
+        assert!(made.status.success(), "{}", said(&made.stderr));
+        assert!(run(&["contract", "check", &file]).status.success());
+        assert!(
+            std::fs::read_to_string(&file).unwrap().contains("name = \"mine\"\ntitle = \"Mine\"")
+        );
+    }
+}
+
+#[test]
+fn a_contract_that_cannot_be_new_is_refused_with_a_reason() {
+    for (arguments, reason) in [
+        (vec!["Acme"], "lower-case letters"),
+        (vec![""], "lower-case letters"),
+        (vec!["acme", "--title", "a\"b"], "quotes"),
+        (vec!["acme", "--from", "nobody"], "shipped are standard"),
+        (vec!["acme", "-o", "/nowhere/acme.toml"], "/nowhere/acme.toml"),
+    ] {
+        let refused = run(&[&["contract", "new"], arguments.as_slice()].concat());
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        assert!(said(&refused.stderr).contains(reason), "{}", said(&refused.stderr));
+    }
+    let printed = run(&["contract", "new", "acme", "-o", "-"]);
+    assert!(said(&printed.stdout).starts_with("# Acme's webhooks."));
+}

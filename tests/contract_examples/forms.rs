@@ -89,7 +89,7 @@ async fn json_can_travel_in_a_form() {
 #[tokio::test]
 async fn xml_is_escaped_and_lists_are_walked_through() {
     let contract = "name = \"acme\"\n[delivery]\ncontent_type = \"text/xml; charset=utf-8\"\n\
-        body = '<event type=\"{{ payload|member(\"kind\")|text }}\"><to>{{ payload|member(\"user\", \"name\")|text }}</to>{% for item in payload|member(\"items\")|items %}<item>{{ item|text }}</item>{% endfor %}<raw>{{ payload }}</raw></event>'\n";
+        body = '<event type=\"{{ payload|member(\"kind\")|text }}\"><to>{{ payload|member(\"user\", \"name\")|text }}</to>{% for item in payload|member(\"items\")|elements %}<item>{{ item|text }}</item>{% endfor %}<raw>{{ payload }}</raw></event>'\n";
     let server = speaking_text(contract).await;
     let receiver = Receiver::start(Reply::status(200)).await;
     let tenant = Tenant::new(&server, ACME, "t").await;

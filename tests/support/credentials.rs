@@ -8,6 +8,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use hookwright::cli::serve::create_key;
+use hookwright::contract::routes::KeyRules;
 use hookwright::domain::{ApplicationId, Scope};
 use hookwright::entropy::Entropy;
 
@@ -30,8 +31,15 @@ pub fn jwt(claims: &Value) -> String {
 
 /// Makes an API key and returns its text.
 pub async fn key(server: &TestServer, name: &str, scope: Scope) -> String {
+    let text = match &scope {
+        Scope::Application { environment, .. } => {
+            let environment = server.config.environments.get(environment);
+            environment.contract.routes().keys().generate(&Entropy::system())
+        }
+        Scope::Admin | Scope::Environment(_) => KeyRules::default().generate(&Entropy::system()),
+    };
     let store = &*server.running().store;
-    let text = create_key(store, &Entropy::system(), name, scope).await.unwrap();
+    let text = create_key(store, &Entropy::system(), (name, scope), text).await.unwrap();
     text.expose().to_owned()
 }
 

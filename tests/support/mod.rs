@@ -3,6 +3,7 @@
 
 pub mod certificates;
 pub mod credentials;
+pub mod customer;
 pub mod environments;
 pub mod payloads;
 pub mod process;

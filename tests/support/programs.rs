@@ -1,7 +1,7 @@
 //! Other languages, which share no code with the server, to check what it sends.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -64,6 +64,35 @@ pub fn hmac_sha256_hex<'a>(key: &str, contents: impl IntoIterator<Item = &'a [u8
 pub struct HttpProgram {
     child: Child,
     port: u16,
+    output: BufReader<ChildStdout>,
+}
+
+/// Where the documented examples stand, and what they `require`.
+const DOCUMENTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/documented");
+
+/// A documented example, as it was printed.
+pub fn documented(file: &str) -> String {
+    std::fs::read_to_string(format!("{DOCUMENTED}/{file}")).unwrap()
+}
+
+/// Runs a documented example in the language of its file's name and returns what it prints.
+/// Only the host and the key are changed.
+#[track_caller]
+pub fn run_documented(file: &str, changes: &[(&str, &str)]) -> String {
+    let mut source = documented(file);
+    for (printed, real) in changes {
+        source = source.replace(printed, real);
+    }
+    let (program, arguments): (_, &[&str]) = match file.rsplit('.').next() {
+        Some("sh") => ("bash", &["-c"]),
+        Some("mjs") => ("node", &["--input-type=module", "-e"]),
+        Some("py") => ("python3", &["-c"]),
+        _ => panic!("no language for {file}"),
+    };
+    let output = Command::new(program).args(arguments).arg(&source).output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{file} failed: {complaints}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 impl HttpProgram {
@@ -82,16 +111,38 @@ impl HttpProgram {
              }});\n\
              server.listen(0, '127.0.0.1', () => console.log(server.address().port));"
         );
+        HttpProgram::run(&frame)
+    }
+
+    /// A documented handler for Express, which is stood in for by a few lines of our own. It
+    /// listens on any free port, whatever it says itself.
+    pub fn express(file: &str) -> HttpProgram {
+        let source = documented(file);
+        let listens = source.contains("app.listen(");
+        HttpProgram::run(&if listens { source } else { format!("{source}\napp.listen(0);") })
+    }
+
+    fn run(source: &str) -> HttpProgram {
         let mut child = Command::new("node")
-            .args(["-e", &frame])
+            .args(["-e", source])
+            .env("NODE_PATH", format!("{DOCUMENTED}/node_modules"))
+            .env("PORT", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("node can't be run: {error}"));
+        let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        output.read_line(&mut line).unwrap();
         let port = line.trim().parse().unwrap_or_else(|_| panic!("no port but {line:?}"));
-        HttpProgram { child, port }
+        HttpProgram { child, port, output }
+    }
+
+    /// The next line that it prints.
+    pub fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -77,7 +77,7 @@ struct Demo {
 impl Demo {
     async fn start(listen: SocketAddr, dir: &std::path::Path) -> anyhow::Result<Demo> {
         let (clock, entropy) = (Clock::system(), Entropy::system());
-        let key = crate::api::auth::generate_key(&entropy);
+        let key = crate::contract::routes::KeyRules::default().generate(&entropy);
         let environments: Vec<&str> = COMPANIES.iter().map(|company| company.contract).collect();
         let mut config = Config::local(&environments, dir)?;
         config.listen = free_address(listen).await;

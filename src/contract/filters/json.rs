@@ -15,7 +15,7 @@ pub(super) fn register(engine: &mut Environment<'static>) {
     engine.add_filter("stringified", |text: &Value| rewritten(text, json::stringified));
     engine.add_filter("ascii", ascii);
     engine.add_filter("member", member);
-    engine.add_filter("items", items);
+    engine.add_filter("elements", elements);
     engine.add_filter("text", text);
     engine.add_filter("json", quoted);
     engine.add_filter("with", with);
@@ -73,8 +73,8 @@ fn member(value: &Value, path: Rest<Value>) -> Result<Value, Error> {
     Ok(raw(found))
 }
 
-/// The items of a list, to loop over; of anything else there are none.
-fn items(value: &Value) -> Result<Vec<Value>, Error> {
+/// The elements of a JSON list, to loop over; of anything else there are none.
+fn elements(value: &Value) -> Result<Vec<Value>, Error> {
     let text = text_of(value)?;
     let found = json::items(&text).map_err(not_json)?.unwrap_or_default();
     Ok(found.into_iter().map(raw).collect())

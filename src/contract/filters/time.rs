@@ -20,10 +20,14 @@ pub(super) fn register(engine: &mut Environment<'static>) {
 }
 
 fn moment(value: &Value) -> Result<Timestamp, Error> {
-    match value.downcast_object_ref::<Moment>() {
-        Some(moment) => Ok(moment.0),
-        None => Err(refused("this filter takes a time, such as timestamp or event.timestamp")),
+    if let Some(moment) = value.downcast_object_ref::<Moment>() {
+        return Ok(moment.0);
     }
+    // The native API writes times in RFC 3339, which is what routes see.
+    value
+        .as_str()
+        .and_then(Timestamp::parse_rfc3339)
+        .ok_or_else(|| refused("this filter takes a time, such as timestamp or event.timestamp"))
 }
 
 fn date(time: &Value, format: &str) -> Result<String, Error> {

@@ -1,0 +1,295 @@
+//! The operations that contracts' routes stand for, as calls of the native API.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{Method, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use tower::ServiceExt;
+
+use super::auth::Caller;
+use super::contract_routes::Customers;
+use super::endpoint;
+use crate::contract::SecretRules;
+use crate::contract::routes::{Answers, Call, Operation, RESPONSE_BYTES, Route};
+use crate::domain::{ALL_EVENTS, Application, Endpoint, Error, FieldError, Reference, Result};
+use crate::store::Page;
+
+/// What of a path's step is sent as it is.
+const STEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Endpoints read from the store at a time.
+const ENDPOINTS_AT_ONCE: u32 = 250;
+
+/// Endpoints of a page where the customer doesn't say, and the most.
+const LIST_MAX: usize = 1_000;
+
+/// Performs a route's operation, and returns what its response is made of.
+///
+/// # Errors
+/// Those of the native API.
+pub(super) async fn perform(
+    customers: &Customers,
+    caller: &Caller,
+    application: &Arc<Application>,
+    route: &Route,
+    call: &Call,
+) -> Result<Answers> {
+    let native =
+        Native { customers, caller, application, call, shows_secret: route.shows_secret() };
+    match route.operation {
+        Operation::EndpointList => native.endpoints().await,
+        Operation::EndpointCreate => {
+            let made = native.send(Method::POST, &native.app("endpoint")).await?;
+            native.endpoint(&made.id()?).await
+        }
+        Operation::EndpointGet | Operation::EndpointReveal => {
+            native.endpoint(native.named()?).await
+        }
+        Operation::EndpointUpdate => native.changed(Method::PATCH, "").await,
+        Operation::EndpointReplace => native.changed(Method::PUT, "").await,
+        Operation::EndpointRotate => native.changed(Method::POST, "/secret/rotate").await,
+        Operation::EndpointDelete => {
+            native.send(Method::DELETE, &native.at_endpoint("")?).await?;
+            Ok(Answers::new())
+        }
+        Operation::EndpointTest => {
+            let sent = native.send(Method::POST, &native.at_endpoint("/send-example")?).await?;
+            Ok(vec![("message", sent.text)])
+        }
+        Operation::EventTypeTest => {
+            let sent = native.send(Method::POST, &native.app("send-example")).await?;
+            Ok(vec![("message", sent.text)])
+        }
+        Operation::EventTypeList => native.event_types().await,
+        Operation::EventTypeExample => {
+            let name = call.event_type.as_deref().unwrap_or_default();
+            let uid = step(&application.public_id());
+            let path = format!("/api/v1/event-type/{}/example?app_id={uid}", step(name));
+            Ok(vec![("example", native.get(&path).await?.text)])
+        }
+        Operation::MessageList => native.page("messages", &native.app("msg"), &[]).await,
+        Operation::AttemptList => {
+            let endpoint = native.named()?;
+            let path = native.app(&format!("attempt/endpoint/{endpoint}"));
+            native.page("attempts", &path, &[("with_msg", "true")]).await
+        }
+        Operation::MessageGet => {
+            let path = native.app(&format!("msg/{}", step(native.message())));
+            Ok(vec![("message", native.get(&path).await?.text)])
+        }
+        Operation::MessageResend => {
+            let (message, endpoint) = (step(native.message()), native.named()?);
+            let path = native.app(&format!("msg/{message}/endpoint/{endpoint}/resend"));
+            native.send(Method::POST, &path).await?;
+            Ok(Answers::new())
+        }
+    }
+}
+
+fn step(text: &str) -> String {
+    utf8_percent_encode(text, STEP).to_string()
+}
+
+/// The native API, in the name of one caller and about one application.
+struct Native<'a> {
+    customers: &'a Customers,
+    caller: &'a Caller,
+    application: &'a Arc<Application>,
+    call: &'a Call,
+    shows_secret: bool,
+}
+
+/// An answer of the native API.
+struct NativeAnswer {
+    text: String,
+}
+
+impl NativeAnswer {
+    fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T> {
+        serde_json::from_str(&self.text).map_err(|error| Error::internal(error.to_string()))
+    }
+
+    fn id(&self) -> Result<String> {
+        #[derive(Deserialize)]
+        struct WithId {
+            id: String,
+        }
+        self.read::<WithId>().map(|made| made.id)
+    }
+}
+
+impl Native<'_> {
+    fn app(&self, rest: &str) -> String {
+        format!("/api/v1/app/{}/{rest}", self.application.id)
+    }
+
+    /// The endpoint that the route names.
+    fn named(&self) -> Result<&str> {
+        self.call.endpoint.as_deref().ok_or_else(Error::not_found)
+    }
+
+    fn message(&self) -> &str {
+        self.call.message.as_deref().unwrap_or_default()
+    }
+
+    fn at_endpoint(&self, rest: &str) -> Result<String> {
+        Ok(self.app(&format!("endpoint/{}{rest}", self.named()?)))
+    }
+
+    async fn get(&self, path_and_query: &str) -> Result<NativeAnswer> {
+        self.request(Method::GET, path_and_query, Body::empty()).await
+    }
+
+    /// Sends the call's input as the body.
+    async fn send(&self, method: Method, path: &str) -> Result<NativeAnswer> {
+        let body = Value::Object(self.call.input.clone()).to_string();
+        self.request(method, path, Body::from(body)).await
+    }
+
+    async fn request(&self, method: Method, path: &str, body: Body) -> Result<NativeAnswer> {
+        let request = Request::builder().method(method).uri(path).extension(self.caller.clone());
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        let request = request.map_err(|error| Error::internal(error.to_string()))?;
+        // The service can't fail: its errors are answers.
+        let mut response = match self.customers.native.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        if !response.status().is_success() {
+            let error = response.extensions_mut().remove::<Error>();
+            return Err(
+                error.unwrap_or_else(|| Error::internal(format!("{path}: {}", response.status())))
+            );
+        }
+        let bytes = to_bytes(response.into_body(), RESPONSE_BYTES).await;
+        let bytes = bytes.map_err(|error| Error::internal(error.to_string()))?;
+        let text = String::from_utf8(bytes.to_vec())
+            .map_err(|error| Error::internal(error.to_string()))?;
+        Ok(NativeAnswer { text })
+    }
+
+    /// Changes the endpoint that the route names, and shows it as it is then.
+    async fn changed(&self, method: Method, rest: &str) -> Result<Answers> {
+        self.send(method, &self.at_endpoint(rest)?).await?;
+        self.endpoint(self.named()?).await
+    }
+
+    fn secret_rules(&self) -> &SecretRules {
+        self.caller.environment.contract.secret()
+    }
+
+    async fn endpoint(&self, id: &str) -> Result<Answers> {
+        let store = &self.customers.state.store;
+        let found = store.get_endpoint(self.application.id, &Reference(id.to_owned())).await?;
+        Ok(vec![("endpoint", endpoint::in_full(&found, self.secret_rules(), self.shows_secret))])
+    }
+
+    async fn endpoints(&self) -> Result<Answers> {
+        let input = &self.call.input;
+        let offset = number(input, "offset", 0, usize::MAX)?;
+        let limit = number(input, "limit", LIST_MAX, LIST_MAX)?;
+        let event_type = input.get("eventType").and_then(Value::as_str);
+        let mut matching = self.all_endpoints().await?;
+        matching.retain(|endpoint| event_type.is_none_or(|name| subscribed(endpoint, name)));
+        let total = matching.len();
+        let page = matching.iter().skip(offset).take(limit);
+        let shown: Vec<String> = page
+            .map(|one| endpoint::in_full(one, self.secret_rules(), self.shows_secret))
+            .collect();
+        let page = json!({ "count": shown.len(), "total": total }).to_string();
+        Ok(vec![("endpoints", format!("[{}]", shown.join(","))), ("page", page)])
+    }
+
+    /// All endpoints of the application, of which there can't be many.
+    async fn all_endpoints(&self) -> Result<Vec<Arc<Endpoint>>> {
+        let mut all: Vec<Arc<Endpoint>> = Vec::new();
+        loop {
+            let after = all.last().map(|endpoint| endpoint.id);
+            let page = Page { after, descending: false, limit: ENDPOINTS_AT_ONCE };
+            let rows = self.customers.state.store.list_endpoints(self.application.id, page).await?;
+            let done = rows.len() < ENDPOINTS_AT_ONCE as usize;
+            all.extend(rows);
+            if done {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn event_types(&self) -> Result<Answers> {
+        #[derive(Deserialize)]
+        struct EventTypes {
+            data: Vec<Box<RawValue>>,
+            iterator: Option<String>,
+            done: bool,
+        }
+        let mut all: Vec<String> = Vec::new();
+        let mut after = String::new();
+        loop {
+            let answer = self.get(&format!("/api/v1/event-type?limit=250{after}")).await?;
+            let page: EventTypes = answer.read()?;
+            all.extend(page.data.into_iter().map(|raw| raw.get().to_owned()));
+            match page.iterator {
+                Some(last) if !page.done => after = format!("&iterator={}", step(&last)),
+                _ => return Ok(vec![("event_types", format!("[{}]", all.join(",")))]),
+            }
+        }
+    }
+
+    /// A page of a native list, with the call's input as its query.
+    async fn page(&self, name: &'static str, path: &str, more: &[(&str, &str)]) -> Result<Answers> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct List {
+            data: Box<RawValue>,
+            iterator: Option<String>,
+            prev_iterator: Option<String>,
+            done: bool,
+        }
+        let query = query(&self.call.input, more);
+        let answer = self.get(&format!("{path}?{query}")).await?;
+        let list: List = answer.read()?;
+        let page = json!({
+            "iterator": list.iterator, "prevIterator": list.prev_iterator, "done": list.done,
+        });
+        Ok(vec![(name, list.data.get().to_owned()), ("page", page.to_string())])
+    }
+}
+
+/// An input as a query; lists as parameters that are repeated.
+fn query(input: &Map<String, Value>, more: &[(&str, &str)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(more);
+    for (name, value) in input {
+        for one in value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice) {
+            let text = one.as_str().map_or_else(|| one.to_string(), str::to_owned);
+            query.append_pair(name, &text);
+        }
+    }
+    query.finish()
+}
+
+/// Whether an endpoint subscribed to an event type, by its name or to all of them.
+fn subscribed(endpoint: &Endpoint, event_type: &str) -> bool {
+    endpoint
+        .event_types
+        .as_ref()
+        .is_none_or(|types| types.iter().any(|wanted| wanted == event_type || wanted == ALL_EVENTS))
+}
+
+/// A whole number of the input, which came as one or as text.
+fn number(input: &Map<String, Value>, name: &str, default: usize, most: usize) -> Result<usize> {
+    let given = match input.get(name) {
+        None | Some(Value::Null) => return Ok(default),
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(value) => value.as_u64().and_then(|number| usize::try_from(number).ok()),
+    };
+    given.filter(|number| *number <= most).ok_or_else(|| {
+        let message = format!("Must be a whole number of at most {most}");
+        Error::fields(vec![FieldError::query(name, message)])
+    })
+}

@@ -1,0 +1,219 @@
+use http::Method;
+
+use super::{CustomerRequest, Matched, Operation};
+use crate::contract::Contract;
+use crate::domain::ErrorCode;
+
+const BASE: &str = "name = \"acme\"\n";
+
+fn problems(text: &str) -> Vec<String> {
+    let found = Contract::load("acme.toml", &format!("{BASE}{text}")).err().unwrap_or_default();
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[track_caller]
+fn assert_problem(text: &str, line: usize, parts: &[&str]) {
+    let found = problems(text);
+    let start = format!("acme.toml:{line}: ");
+    let named = found
+        .iter()
+        .any(|one| one.starts_with(&start) && parts.iter().all(|part| one.contains(part)));
+    assert!(named, "no problem on line {line} with {parts:?} in {found:#?}");
+}
+
+fn route(lines: &str) -> String {
+    format!("[[routes]]\nmethod = \"POST\"\npath = \"/v1/hooks/{{id}}\"\n{lines}\n")
+}
+
+#[test]
+fn what_a_route_lacks_is_said() {
+    assert_problem("[[routes]]\npath = \"/x\"\n", 2, &["no `method`"]);
+    assert_problem("[[routes]]\nmethod = \"GET\"\n", 2, &["no `path`"]);
+    assert_problem("[[routes]]\nmethod = \"GET\"\npath = \"/x\"\n", 2, &["no `operation`"]);
+    assert_problem(&route("operation = \"endpoint.create\""), 2, &["needs a `request`", "`url`"]);
+}
+
+#[test]
+fn unknown_words_are_answered_with_the_nearest() {
+    assert_problem(
+        &route("operation = \"endpoint.creat\""),
+        5,
+        &["did you mean `endpoint.create`"],
+    );
+    assert_problem(
+        &route("operation = \"endpoint.get\"\nrespons = '{}'"),
+        6,
+        &["did you mean `response`"],
+    );
+    assert_problem(
+        "[errors.codes]\nnotfound = { code = \"x\" }\n",
+        3,
+        &["did you mean `not_found`"],
+    );
+    assert_problem("[errors.codes]\nnot_found = { status = 200 }\n", 3, &["400 to 599"]);
+    assert_problem("[keys]\ncharacters = 4\n", 3, &["22 to 256", "128 bits"]);
+    assert_problem("[keys]\nheader = \"a b\"\n", 3, &["isn't a valid header name"]);
+}
+
+#[test]
+fn a_request_must_make_the_operations_input() {
+    let with = |request: &str| {
+        route(&format!("operation = \"endpoint.update\"\nrequest = '''\n{request}'''"))
+    };
+    assert_problem(
+        &with("{\"filterTipes\": {{ body.events }}}"),
+        7,
+        &["did you mean `filterTypes`"],
+    );
+    assert_problem(&with("{\"url\": 5}"), 7, &["`url` must be a text"]);
+    assert_problem(&with("{\"disabled\": \"yes\"}"), 7, &["true or false"]);
+    assert_problem(&with("{\n\"url\": {{ body.url }\n}"), 8, &["request"]);
+    assert_problem(
+        &with("{\"url\": \"{{ body.url }}\"}"),
+        7,
+        &["doesn't make JSON", "without quotes"],
+    );
+    assert_problem(&with("[{{ body.url }}]"), 7, &["JSON object"]);
+    assert_problem(
+        &with("{\"url\": {{ path.url }}}"),
+        7,
+        &["`path.url` isn't in the path", "has id"],
+    );
+    assert_problem(&with("{\"url\": {{ body.url|trimm }}}"), 7, &["no filter `trimm`"]);
+    let create = route("operation = \"endpoint.create\"\nrequest = '{\"name\": {{ body.name }}}'");
+    assert_problem(&create, 6, &["the operation needs `url`"]);
+}
+
+#[test]
+fn a_response_can_only_name_what_is_answered() {
+    let with =
+        |response: &str| route(&format!("operation = \"endpoint.get\"\nresponse = '{response}'"));
+    assert_problem(&with("{\"id\": {{ endpoint.ident }}}"), 6, &["`endpoint.ident` isn't defined"]);
+    assert_problem(&with("{\"id\": {{ endpoint.i }}}"), 6, &["did you mean `id`"]);
+    assert_problem(&with("{\"id\": {{ message.id }}}"), 6, &["answers with endpoint"]);
+    assert_problem(&with("{\"id\": {{ path.hook }}}"), 6, &["`path.hook` isn't in the path"]);
+    assert_problem(&with("{\"at\": {{ endpoint.url|unix }}}"), 6, &["takes a time"]);
+    assert_problem(&with("{% include \"webhok\" %}"), 6, &["webhok"]);
+    let partial = "[templates]\nwebhook = '''\n{\n\"id\": {{ endpoint.idd }}\n}'''\n";
+    let including = format!("{partial}{}", with("{% include \"webhook\" %}"));
+    assert_problem(&including, 5, &["templates.webhook"]);
+}
+
+#[test]
+fn secrets_are_shown_only_where_the_contract_reveals_them() {
+    let get = route("operation = \"endpoint.get\"\nresponse = '{\"key\": {{ endpoint.secret }}}'");
+    assert_problem(&get, 6, &["doesn't reveal", "reveal = true"]);
+    assert_eq!(problems(&format!("[secret]\nreveal = true\n{get}")), [""; 0]);
+    let rotate =
+        route("operation = \"endpoint.rotate\"\nresponse = '{\"key\": {{ endpoint.secret }}}'");
+    assert_eq!(problems(&rotate), [""; 0]);
+}
+
+#[test]
+fn routes_that_collide_are_found() {
+    let get = |path: &str| {
+        format!("[[routes]]\nmethod = \"GET\"\npath = \"{path}\"\noperation = \"endpoint.list\"\n")
+    };
+    assert_problem(
+        &format!("{}{}", get("/hooks"), get("/hooks")),
+        8,
+        &["another route GET /hooks"],
+    );
+    assert_problem(
+        &format!("{}{}", get("/hooks/{a}"), get("/hooks/{b}")),
+        8,
+        &["/hooks/{b}", "/hooks/{a}"],
+    );
+    assert_problem(&get("/api/v1/app/{a}"), 4, &["belongs to the native API"]);
+    for path in ["hooks", "/hooks/", "/a b", "/{", "/{a}{b}", "/hooks?x=1"] {
+        assert_problem(&get(path), 4, &["isn't a path"]);
+    }
+    assert_eq!(problems(&format!("{}{}", get("/hooks/test"), get("/hooks/{id}"))), [""; 0]);
+}
+
+#[test]
+fn statuses_and_bodies_belong_together() {
+    let get = |lines: &str| route(&format!("operation = \"endpoint.get\"\n{lines}"));
+    assert_problem(&get("status = 404"), 6, &["200 to 299"]);
+    assert_problem(&get("status = 204\nresponse = '{}'"), 7, &["no body"]);
+    assert_problem(&get("request = '{}'"), 6, &["takes no input"]);
+    assert_problem(&get("event_type = 'x'"), 6, &["takes no `event_type`"]);
+    assert_problem(&get("required = [\"url\"]"), 6, &["isn't a part of a request"]);
+}
+
+fn acme() -> Contract {
+    let text = r#"
+[ids]
+endpoint = "wh_"
+
+[[routes]]
+method = "PATCH"
+path = "/hooks/{id}"
+operation = "endpoint.update"
+required = ["body.target"]
+request = '''
+{
+  "url": {{ body.target.url }},
+  "name": {{ body.label|default("unnamed") }},
+  "filterTypes": {{ body.topics }},
+  "disabled": {{ body.state|choose({"on": false, "off": true}) }},
+  "description": {{ query.note }}
+}
+'''
+"#;
+    Contract::load("acme.toml", &format!("{BASE}{text}")).unwrap()
+}
+
+fn read(body: &str) -> crate::domain::Result<serde_json::Value> {
+    let contract = acme();
+    let routes = contract.routes();
+    let Matched::Route(route, _) = routes.find(&Method::PATCH, "/hooks/x") else {
+        panic!("no route")
+    };
+    let id: crate::domain::EndpointId = crate::domain::Id::from_bytes([7; 16]);
+    let request = CustomerRequest {
+        path: vec![("id".to_owned(), format!("wh_{}", id.suffix()))],
+        query: vec![
+            ("note".to_owned(), "a\"b".to_owned()),
+            ("note".to_owned(), "second".to_owned()),
+        ],
+        body: body.as_bytes().to_vec(),
+    };
+    let call = routes.read(route, &request)?;
+    assert_eq!(call.endpoint, Some(id.to_string()));
+    Ok(serde_json::Value::Object(call.input))
+}
+
+#[test]
+fn what_was_not_sent_is_left_out() {
+    let full =
+        read(r#"{"target":{"url":"https://a/"},"label":"x","topics":["a","b"],"state":"off"}"#);
+    let expected = serde_json::json!({
+        "url": "https://a/", "name": "x", "filterTypes": ["a", "b"], "disabled": true, "description": "a\"b",
+    });
+    assert_eq!(full.unwrap(), expected);
+    let least = read(r#"{"target":{}}"#).unwrap();
+    assert_eq!(least, serde_json::json!({ "name": "unnamed", "description": "a\"b" }));
+    let null = read(r#"{"target":{"url":null},"topics":null}"#).unwrap();
+    assert_eq!(null["url"], serde_json::Value::Null);
+    assert!(null["filterTypes"].is_null() && null.get("filterTypes").is_some());
+}
+
+#[test]
+fn refusals_name_the_customers_fields() {
+    let missing = read("{}").unwrap_err();
+    assert_eq!(missing.code, ErrorCode::Validation);
+    assert_eq!(missing.fields[0].location, ["body", "target"]);
+    let word = read(r#"{"target":{},"state":"maybe"}"#).unwrap_err();
+    assert!(
+        word.fields[0].message.contains("on, off") || word.fields[0].message.contains("off, on")
+    );
+    let contract = acme();
+    let routes = contract.routes();
+    let route = routes.iter().next().unwrap();
+    assert_eq!(route.operation, Operation::EndpointUpdate);
+    assert_eq!(route.source_of("filterTypes.3").as_deref(), Some("topics.3"));
+    assert_eq!(route.source_of("url").as_deref(), Some("target.url"));
+    assert_eq!(route.source_of("disabled").as_deref(), Some("state"));
+    assert_eq!(route.source_of("method"), None);
+}

@@ -1,0 +1,137 @@
+//! K-LINK: what its page, Settings → Webhooks, does, as the API behind such a page.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::customer::Customer;
+use crate::support::receiver::{Receiver, Reply, Script};
+use crate::support::server::TestServer;
+
+const BEARER: (&str, &str) = ("authorization", "Bearer ");
+
+async fn server() -> TestServer {
+    TestServer::start(&["klink"]).await
+}
+
+async fn workspace(server: &TestServer) -> Customer<'_> {
+    Customer::new(server, "klink", "workspace_1", BEARER).await
+}
+
+fn orders(url: &str) -> Value {
+    json!({ "name": "Order updates", "endpoint_url": url, "events": ["contact.created"] })
+}
+
+async fn create(workspace: &Customer<'_>, webhook: Value) -> (String, Value) {
+    let made = workspace.call("POST", "/v1/webhooks", webhook).await.expect(201);
+    (format!("/v1/webhooks/{}", made["id"].as_str().unwrap()), made)
+}
+
+#[tokio::test]
+async fn the_form_makes_a_webhook() {
+    let server = server().await;
+    let workspace = workspace(&server).await;
+    let mut form = orders("https://yourdomain.com/webhooks/endpoint");
+    form["authentication"] =
+        json!({ "type": "header", "name": "X-API-Key", "value": "secret-value" });
+    let (path, made) = create(&workspace, form).await;
+    assert_eq!(made["environment"], "klink");
+    assert_eq!(made["endpoint_url"], "https://yourdomain.com/webhooks/endpoint");
+    assert_eq!(made["authentication"], json!({ "type": "header", "name": "X-API-Key" }));
+    assert_eq!(made["status"], "enabled");
+    assert!(!made.to_string().contains("secret-value"));
+    assert_eq!(workspace.call("GET", &path, Value::Null).await.expect(200), made);
+    let edited = workspace.call("PATCH", &path, json!({ "name": "Orders" })).await.expect(200);
+    assert_eq!(edited["name"], "Orders");
+    assert_eq!(edited["authentication"], made["authentication"]);
+    let elsewhere = workspace.call("PATCH", &path, json!({ "environment": "production" })).await;
+    assert_eq!(elsewhere.expect(200)["environment"], "klink", "it can't be moved");
+}
+
+#[tokio::test]
+async fn a_webhook_has_an_event_and_a_known_kind_of_authentication() {
+    let server = server().await;
+    let workspace = workspace(&server).await;
+    let mut none = orders("https://yourdomain.com/");
+    none.as_object_mut().unwrap().remove("events");
+    let refused = workspace.call("POST", "/v1/webhooks", none).await.expect(422);
+    assert_eq!(refused["error"]["fields"][0]["name"], "events");
+    let mut odd = orders("https://yourdomain.com/");
+    odd["authentication"] = json!({ "type": "digest" });
+    let refused = workspace.call("POST", "/v1/webhooks", odd).await.expect(422);
+    assert!(refused["error"]["fields"][0]["name"].as_str().unwrap().starts_with("authentication"));
+}
+
+#[tokio::test]
+async fn the_secret_is_revealed_and_regenerated_at_once() {
+    let server = server().await;
+    let workspace = workspace(&server).await;
+    let (path, made) = create(&workspace, orders("https://yourdomain.com/")).await;
+    let path = format!("{path}/secret");
+    let first = workspace.call("GET", &path, Value::Null).await.expect(200)["secret"].clone();
+    assert!(!made.to_string().contains(first.as_str().unwrap()));
+    let second = workspace.call("POST", &path, json!({})).await.expect(200)["secret"].clone();
+    assert_ne!(first, second);
+    assert_eq!(workspace.call("GET", &path, Value::Null).await.expect(200)["secret"], second);
+    workspace.call("POST", &path, Value::Null).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_log_tells_what_happened() {
+    let server = server().await;
+    let workspace = workspace(&server).await;
+    let replies = vec![Reply::status(500), Reply::status(200), Reply::status(404)];
+    let receiver = Receiver::start(Script::sequence(replies)).await;
+    let mut webhook = orders(receiver.url("/").as_str());
+    webhook["events"] = json!(["contact.created", "room.solved"]);
+    let (path, _) = create(&workspace, webhook).await;
+    let payload = r#"{"contact":{"score":1.10}}"#;
+    let first = server.publish("klink", "workspace_1", "contact.created", payload).await;
+    server.wait_for_attempts("klink", "workspace_1", &first, 1).await;
+    server.clock.advance(Duration::from_secs(30));
+    server.wait_for_attempts("klink", "workspace_1", &first, 2).await;
+    server.clock.advance(Duration::from_secs(1));
+    let second = server.publish("klink", "workspace_1", "room.solved", "{}").await;
+    server.wait_for_attempts("klink", "workspace_1", &second, 1).await;
+    let logs = async |query: &str| {
+        let answer = workspace.call("GET", &format!("{path}/logs{query}"), Value::Null).await;
+        let shown = answer.clone().expect(200);
+        let rows = shown["logs"].as_array().unwrap().clone();
+        let short: Vec<String> = rows
+            .iter()
+            .map(|row| format!("{} {} {}", row["event"], row["status"], row["retries"]))
+            .collect();
+        (short.join(", ").replace('"', ""), answer.text, shown["cursor"].clone())
+    };
+    let (all, text, cursor) = logs("").await;
+    assert_eq!(all, "room.solved 404 0, contact.created 200 1, contact.created 500 0");
+    assert!(text.contains(r#""data":{"contact":{"score":1.10}}"#), "numbers as published: {text}");
+    assert_eq!(cursor, Value::Null);
+    assert_eq!(logs("?status=4xx").await.0, "room.solved 404 0");
+    assert_eq!(logs("?status=2xx&event=contact.created").await.0, "contact.created 200 1");
+    assert_eq!(logs("?event=message.inbound").await.0, "");
+    let (page, _, cursor) = logs("?limit=2").await;
+    assert_eq!(page, "room.solved 404 0, contact.created 200 1");
+    let next = logs(&format!("?limit=2&cursor={}", cursor.as_str().unwrap())).await;
+    assert_eq!(next.0, "contact.created 500 0");
+    let refused = workspace.call("GET", &format!("{path}/logs?status=6xx"), Value::Null).await;
+    assert_eq!(refused.expect(422)["error"]["fields"][0]["name"], "status");
+}
+
+#[tokio::test]
+async fn the_log_has_the_chain_of_causes_where_nobody_answered() {
+    let server = server().await;
+    let workspace = workspace(&server).await;
+    let receiver = Receiver::start(Reply::status(200)).await;
+    let url = receiver.url("/").to_string();
+    drop(receiver);
+    let (path, _) = create(&workspace, orders(&url)).await;
+    let message = server.publish("klink", "workspace_1", "contact.created", "{}").await;
+    server.wait_for_attempts("klink", "workspace_1", &message, 1).await;
+    let logs =
+        workspace.call("GET", &format!("{path}/logs?status=none"), Value::Null).await.expect(200);
+    let row = &logs["logs"][0];
+    assert_eq!(row["status"], Value::Null);
+    assert_eq!(row["error"], row["exception_trace"][0]);
+    assert!(row["exception_trace"].as_array().unwrap().len() > 1, "{row}");
+}
