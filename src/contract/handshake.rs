@@ -14,7 +14,7 @@ use super::render::{RenderError, extend_query, header_value, parse_url};
 use super::scope::Scope;
 use super::signature::Stage;
 use super::template::Template;
-use super::{Contract, RenderInput, WireRequest};
+use super::{Contract, RenderInput, Sample, WireRequest};
 use crate::domain::{
     Answer, Application, Endpoint, Failure, Message, MessageId, Method, Timestamp,
 };
@@ -141,6 +141,25 @@ impl Contract {
         input: &HandshakeInput<'_>,
     ) -> Result<HandshakeRequest, Failure> {
         self.handshake_request(handshake, input).map_err(Failure::from)
+    }
+
+    /// The exact requests that an endpoint has to answer before it goes live.
+    ///
+    /// # Errors
+    /// As for [`Contract::render`].
+    pub fn handshake_examples(&self, sample: &Sample) -> Result<Vec<WireRequest>, Failure> {
+        const CHALLENGE: &str = "3eb1a4c5f06d";
+        sample.with_input(|input| {
+            let ready = HandshakeInput {
+                application: Arc::clone(&input.message.application),
+                endpoint: input.endpoint,
+                id: input.message.id,
+                challenge: CHALLENGE.into(),
+                now: input.now,
+            };
+            let requests = self.handshakes.iter();
+            requests.map(|one| Ok(self.render_handshake(one, &ready)?.request)).collect()
+        })
     }
 
     pub(super) fn handshake_request(

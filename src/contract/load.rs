@@ -1,6 +1,5 @@
 //! From the file as it is written to a contract that works, with every mistake reported.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -287,27 +286,23 @@ fn reserved_headers(
     signatures: Option<&[Signature]>,
     problems: &mut Problems<'_>,
 ) -> Vec<HeaderName> {
-    let headers = delivery.into_iter().flat_map(|delivery| &delivery.headers);
+    let headers: &[(HeaderName, Template)] = delivery.map_or(&[], |delivery| &delivery.headers);
     let places = raw.delivery.headers.0.iter().map(|(name, _)| name.span().start);
-    let of_headers = headers.map(|(name, _)| (name, None)).zip(places);
+    let of_headers = headers.iter().map(|(name, _)| (name, false)).zip(places);
     let of_signatures = signatures.into_iter().flatten().zip(&raw.signature);
     let of_signatures = of_signatures.filter_map(|(signature, section)| {
-        let header = signature.header.as_ref()?;
-        Some(((header, signature.separator.as_ref()), section.span().start))
+        let name = signature.header.as_ref()?;
+        let joins = signature.separator.is_some() && !headers.iter().any(|(set, _)| set == name);
+        Some(((name, joins), section.span().start))
     });
     let mut reserved: Vec<HeaderName> = Vec::new();
-    let mut plain = HashSet::new();
-    for ((name, separator), place) in of_headers.chain(of_signatures) {
-        let joins = separator.is_some() && !plain.contains(name);
+    for ((name, joins), place) in of_headers.chain(of_signatures) {
         if !reserved.contains(name) {
             reserved.push(name.clone());
         } else if !joins {
             let hint = "signatures that share a header need a `separator`";
             let hint = signatures.is_some_and(|all| all.len() > 1).then(|| hint.to_owned());
             problems.at(place, format!("the header `{name}` is set twice"), hint);
-        }
-        if delivery.is_some_and(|delivery| delivery.headers.iter().any(|(set, _)| set == name)) {
-            plain.insert(name);
         }
     }
     reserved

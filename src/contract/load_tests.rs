@@ -218,7 +218,11 @@ fn names_of_contracts_and_events_are_checked() {
 
 #[test]
 fn no_text_makes_the_loader_panic() {
-    for (name, text) in SHIPPED {
+    let examples = [
+        ("slack", include_str!("../../examples/contracts/slack.toml")),
+        ("mailgun", include_str!("../../examples/contracts/mailgun.toml")),
+    ];
+    for (name, text) in SHIPPED.into_iter().chain(examples) {
         // Every prefix of a real file, and the file with each line left out.
         for end in (0..text.len()).filter(|&end| end % 97 == 0 && text.is_char_boundary(end)) {
             let _ = Contract::load(name, &text[..end]);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::ACME;
 use super::formats::ed25519_verifies;
+use super::support::customer::Customer;
 use super::support::environments::speaking_text;
 use super::support::programs::hmac_sha256_hex;
 use super::support::receiver::{Receiver, Reply, Script, Step};
@@ -203,4 +204,23 @@ async fn a_rotation_overlaps_from_either_kind_to_the_other() {
     server.clock.advance(Duration::from_secs(86_400));
     let delivered = acme.deliver(&receiver, "a", "{}").await;
     assert_eq!(kinds(&standard(&delivered).0), ["v1"]);
+}
+
+#[tokio::test]
+async fn a_companys_own_api_never_shows_a_private_key() {
+    let contract = "name = \"acme\"\n[[signature]]\nheader = \"X-Sig\"\nalgorithm = \"ed25519\"\n[secret]\nreveal = true\n\
+        [[routes]]\nmethod = \"POST\"\npath = \"/hooks\"\noperation = \"endpoint.create\"\nstatus = 201\n\
+        request = '{\"url\": {{ body.url }}, \"secret\": {{ body.secret }}}'\n\
+        response = '{\"key\": {{ endpoint.secret }}}'\n";
+    let server = speaking_text(contract).await;
+    let customer = Customer::new(&server, ACME, "t", ("authorization", "Bearer ")).await;
+    let seed = STANDARD.encode([7_u8; 32]);
+    for given in [json!({}), json!({ "secret": format!("whsk_{seed}") })] {
+        let mut input = given;
+        input["url"] = json!("http://127.0.0.1:9/");
+        let made = customer.call("POST", "/hooks", input).await;
+        let key = made.clone().expect(201)["key"].as_str().unwrap().to_owned();
+        assert!(key.starts_with("whpk_"), "{}", made.text);
+        assert_eq!(STANDARD.decode(&key[5..]).unwrap().len(), 32);
+    }
 }
