@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use tokio::net::TcpListener;
 
-use super::harness::{World, answered, endpoint, failed};
+use super::harness::{TIMEOUT, World, answered, endpoint, failed};
 use super::support::server::eventually;
-use super::support::websocket_receiver::WebsocketReceiver;
+use super::support::websocket_receiver::{Action, WebsocketReceiver};
 
 /// Hangs up on everybody, and counts.
 async fn slammer() -> (String, Arc<AtomicUsize>) {
@@ -46,10 +46,38 @@ async fn a_receiver_that_is_down_is_dialled_once_for_all_who_wait() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_hangs_is_dialled_by_one_at_a_time() {
+    let world = World::new(|_| {});
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let attempts: Vec<_> = (0..20).map(|n| world.start(&url, &n.to_string())).collect();
+    let _hanging = listener.accept().await.unwrap();
+    world.clock.advance(TIMEOUT);
+    for attempt in attempts {
+        let failure = failed(attempt.await.unwrap());
+        assert_eq!(failure.kind.as_str(), "timeout");
+        assert_eq!(failure.causes, ["The receiver didn't take the connection within 100s."]);
+    }
+    let others = std::pin::pin!(listener.accept());
+    assert!(futures_util::poll!(others).is_pending(), "somebody else dialled");
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_stops_talking_holds_nothing_up() {
+    let world = World::new(|_| {});
+    // Only the first of them acknowledges anything.
+    let receiver = WebsocketReceiver::start(|frame| vec![frame.with(200); 5_000]).await;
+    for number in 0..20 {
+        answered(world.start(&receiver.url("/"), &number.to_string()).await.unwrap());
+    }
+    assert_eq!(receiver.connections().len(), 1);
+}
+
+#[tokio::test]
 async fn one_acknowledgement_ends_the_caution() {
     let world = World::new(|_| {});
     let receiver = WebsocketReceiver::start(|frame| match frame.id().as_str() {
-        "bad" => vec![super::support::websocket_receiver::Action::Drop],
+        "bad" => vec![Action::Drop],
         _ => vec![frame.with(200)],
     })
     .await;

@@ -85,20 +85,22 @@ impl Connection {
     async fn run(mut self) {
         let end = loop {
             let happened = self.next().await;
-            if let Err(end) = self.handle(happened) {
+            if let Err(end) = self.handle(happened).and_then(|()| self.tick(self.clock.now())) {
                 break end;
             }
         };
         self.finish(end).await;
     }
 
+    /// Deliveries first, as there are only so many of them: a receiver that never stops talking
+    /// holds up neither those nor, as each thing that happens is followed by one, the ticks.
     async fn next(&mut self) -> Happened {
         let tick = self.ping_at.min(self.idle_at);
         let tick = self.pong_by.map_or(tick, |pong_by| pong_by.min(tick));
         tokio::select! {
             biased;
-            incoming = self.wire.next() => Happened::Incoming(incoming),
             delivery = self.deliveries.recv() => Happened::Delivery(delivery),
+            incoming = self.wire.next() => Happened::Incoming(incoming),
             () = self.clock.sleep_until(tick) => Happened::Tick,
         }
     }
@@ -113,7 +115,7 @@ impl Connection {
                 Ok(())
             }
             Happened::Delivery(None) => Err(End::Unused),
-            Happened::Tick => self.tick(self.clock.now()),
+            Happened::Tick => Ok(()),
         }
     }
 
@@ -172,6 +174,7 @@ impl Connection {
         Ok(())
     }
 
+    /// Does what is due by now.
     fn tick(&mut self, now: Timestamp) -> Result<(), End> {
         if self.pong_by.is_some_and(|pong_by| pong_by <= now) {
             let limit = self.config.pong_timeout;
@@ -179,8 +182,8 @@ impl Connection {
             let failure = Failure::new(FailureKind::Timeout, Some(Phase::Wait), sentence);
             return Err(End::Broken(failure, None));
         }
-        self.in_flight.retain(|_, reply| !reply.is_closed());
         if self.idle_at <= now {
+            self.in_flight.retain(|_, reply| !reply.is_closed());
             if self.in_flight.is_empty() {
                 return Err(End::Unused);
             }

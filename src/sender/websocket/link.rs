@@ -99,7 +99,10 @@ impl Link {
         let (reply, answer) = oneshot::channel();
         let delivery = Delivery { id: message.id.clone(), frame: message.frame.clone(), reply };
         self.deliveries.try_send(delivery).map_err(|_| unsent())?;
-        answer.await.unwrap_or_else(|_| Err(unsent()))
+        answer.await.unwrap_or_else(|_| {
+            let sentence = "The connection ended before the event was acknowledged.";
+            Err(Lost::Sent(Failure::new(FailureKind::Reset, Some(Phase::Wait), sentence)))
+        })
     }
 }
 

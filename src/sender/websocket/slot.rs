@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::contract::WireMessage;
 use crate::domain::{Failure, FailureKind, Outcome, Phase, Timestamp};
 use crate::sender::Guard;
+use crate::sender::failure::timed_out;
 use crate::sender::progress::Progress;
 
 /// How long after a first failure the next dial waits. Doubled with each further one.
@@ -119,17 +120,12 @@ impl Slot {
         let clock = &dialler.connector.clock;
         // Half of the attempt's time at the most, so that it ends with a verdict of its own.
         clock.sleep_until(gate.next_dial(BACKOFF_MAX.min(timeout / 2))).await;
-        match dialler.dial(&self.target, progress).await {
-            Ok(link) => {
-                link.reserve(id);
-                gate.link = Some(link.clone());
-                Ok(link)
-            }
-            Err(refusal) => {
-                self.note_failure(&mut gate, &refusal, clock);
-                Err(refusal)
-            }
+        let dial = Dial { slot: self, gate: &mut gate, clock, timeout, ended: false };
+        let dialled = dialler.dial(&self.target, progress).await;
+        if let Ok(link) = &dialled {
+            link.reserve(id);
         }
+        dial.end(dialled)
     }
 
     /// Waits for its turn, which is at once unless somebody dials.
@@ -140,15 +136,42 @@ impl Slot {
         progress.enter(Phase::Connect);
         self.gate.lock().await
     }
+}
 
-    fn note_failure(&self, gate: &mut Gate, refusal: &Outcome, clock: &Clock) {
-        if matches!(refusal, Outcome::Failed(Failure { kind: FailureKind::Local, .. })) {
+/// A dial under way. One that is given up, because its attempt ran out of time, is a failure for
+/// those who wait for it too: otherwise each of them would begin one of its own at that moment.
+struct Dial<'a> {
+    slot: &'a Slot,
+    gate: &'a mut Gate,
+    clock: &'a Clock,
+    timeout: Duration,
+    ended: bool,
+}
+
+impl Dial<'_> {
+    fn end(mut self, dialled: Result<Link, Outcome>) -> Result<Link, Outcome> {
+        self.ended = true;
+        match &dialled {
+            Ok(link) => self.gate.link = Some(link.clone()),
             // It says nothing about the receiver.
-            return;
+            Err(Outcome::Failed(Failure { kind: FailureKind::Local, .. })) => {}
+            Err(refusal) => self.failed(refusal.clone()),
         }
-        gate.failed(clock.now());
-        gate.refusal = Some(refusal.clone());
-        self.failed_dials.fetch_add(1, Relaxed);
+        dialled
+    }
+
+    fn failed(&mut self, refusal: Outcome) {
+        self.gate.failed(self.clock.now());
+        self.gate.refusal = Some(refusal);
+        self.slot.failed_dials.fetch_add(1, Relaxed);
+    }
+}
+
+impl Drop for Dial<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.failed(Outcome::Failed(timed_out(Phase::Connect, self.timeout)));
+        }
     }
 }
 
