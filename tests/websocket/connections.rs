@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hookwright::sender::Guard;
 use serde_json::json;
 
 use super::harness::{World, answered, failed, form, publish, server, succeeded, workspace};
@@ -107,6 +108,34 @@ async fn an_event_that_is_sent_again_while_in_flight_is_not_confused_with_itself
     assert!(!first.is_finished());
     receiver.acknowledge(&frame, 200);
     assert_eq!(answered(first.await.unwrap()).status, 200);
+}
+
+#[tokio::test]
+async fn a_connection_serves_only_what_it_was_opened_for() {
+    let world = World::new(|_| {});
+    let receiver = WebsocketReceiver::answering(200).await;
+    let deliver = async |url: &str, id: &str, token: Option<&str>| {
+        let mut message = world.message(url, id);
+        if let Some(token) = token {
+            message.handshake.insert("authorization", token.parse().unwrap());
+        }
+        answered(world.start_message(message, world.guard.clone()).await.unwrap());
+        receiver.frames().last().unwrap().connection
+    };
+    let (here, there) = (receiver.url("/here"), receiver.url("/there"));
+    assert_eq!(deliver(&here, "1", None).await, 0);
+    assert_eq!(deliver(&here, "2", None).await, 0);
+    assert_eq!(deliver(&here, "3", Some("one")).await, 1);
+    receiver.wait_for_close(0).await;
+    assert_eq!(deliver(&here, "4", Some("two")).await, 2);
+    assert_eq!(deliver(&there, "5", Some("two")).await, 3);
+    assert_eq!(receiver.connections()[3].header("authorization"), Some("two"));
+    // An open connection is no way around a guard that wouldn't have it opened.
+    let mut message = world.message(&there, "6");
+    message.handshake.insert("authorization", "two".parse().unwrap());
+    let failure = failed(world.start_message(message, Guard::public()).await.unwrap());
+    assert_eq!(failure.kind.as_str(), "blocked");
+    assert_eq!(receiver.frames().len(), 5);
 }
 
 #[tokio::test]

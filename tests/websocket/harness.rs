@@ -51,7 +51,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) sender: Sender,
     endpoint: EndpointId,
-    guard: Guard,
+    pub(crate) guard: Guard,
     policy: RetryPolicy,
 }
 
@@ -77,15 +77,22 @@ impl World {
     }
 
     pub(crate) fn start_for(&self, endpoint: EndpointId, url: &str, id: &str) -> JoinHandle<Sent> {
-        let message = WireMessage {
-            endpoint,
+        self.start_message(WireMessage { endpoint, ..self.message(url, id) }, self.guard.clone())
+    }
+
+    /// A message to the only endpoint.
+    pub(crate) fn message(&self, url: &str, id: &str) -> WireMessage {
+        WireMessage {
+            endpoint: self.endpoint,
             url: url.parse().unwrap(),
             handshake: HeaderMap::new(),
             id: id.to_owned(),
             frame: json!({ "id": id, "headers": {}, "body": {} }).to_string(),
-        };
-        let (sender, guard, policy) =
-            (self.sender.clone(), self.guard.clone(), self.policy.clone());
+        }
+    }
+
+    pub(crate) fn start_message(&self, message: WireMessage, guard: Guard) -> JoinHandle<Sent> {
+        let (sender, policy) = (self.sender.clone(), self.policy.clone());
         tokio::spawn(async move { sender.attempt_message(&message, &guard, &policy).await })
     }
 
