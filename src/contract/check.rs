@@ -9,6 +9,7 @@ use super::problem::Problems;
 use super::render::RenderError;
 use super::sample::Sample;
 use super::template::TemplateError;
+use crate::domain::Transport;
 
 /// Renders every event of the catalog in the ways that endpoints can differ. Of each template
 /// the first problem is reported: with other events it is mostly the same one again.
@@ -18,7 +19,10 @@ pub(super) fn check(contract: &Contract, problems: &mut Problems<'_>) {
         let rendered = sample.with_input(|input| {
             let body = contract.delivery.body.render(&contract.scope(input))?;
             check_body(contract, &body)?;
-            contract.request(input).map(|_| ())
+            match input.endpoint.transport {
+                Transport::Webhook => contract.request(input).map(drop),
+                Transport::Websocket => contract.message(input).map(drop),
+            }
         });
         match rendered {
             Ok(()) => {}
@@ -50,6 +54,10 @@ fn samples(contract: &Contract) -> Vec<Sample> {
         let url = format!("{}?b=2&a=1&b=%20", plain.url);
         samples.push(Sample { method, url, ..plain.clone() });
     }
+    if contract.endpoint.transports.contains(&Transport::Websocket) {
+        let url = "wss://example.com/webhooks?b=2&a=1".to_owned();
+        samples.push(Sample { transport: Transport::Websocket, url, ..plain.clone() });
+    }
     samples.push(Sample { secret: None, ..plain.clone() });
     samples.push(awkward(plain));
     samples
@@ -68,7 +76,8 @@ fn awkward(plain: Sample) -> Sample {
     }
 }
 
-fn check_body(contract: &Contract, body: &[u8]) -> Result<(), TemplateError> {
+/// Whether a body of a contract that sends JSON is JSON.
+pub(super) fn check_body(contract: &Contract, body: &[u8]) -> Result<(), TemplateError> {
     if !contract.delivery.is_json {
         return Ok(());
     }

@@ -18,7 +18,7 @@ use super::scope::Place;
 use super::signature::Signature;
 use super::template::{Escape, Origin, Template};
 use super::{Contract, Delivery};
-use crate::domain::{AuthKind, Method, PausePolicy, RetryPolicy, parse_duration};
+use crate::domain::{AuthKind, Method, PausePolicy, RetryPolicy, Transport, parse_duration};
 
 /// The most retries that a contract may ask for.
 pub const MAX_RETRIES: usize = 50;
@@ -45,6 +45,7 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
     let endpoint = delivery
         .as_ref()
         .map(|delivery| endpoint_rules(&raw.endpoint, delivery, set_by_contract, problems));
+    let header_spellings = header_spellings(&raw);
     let catalog = catalog(&raw.groups, &raw.events, problems);
     let api = RawApi {
         keys: raw.keys.as_ref(),
@@ -62,6 +63,7 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
         description: raw.description.map(Spanned::into_inner).unwrap_or_default(),
         delivery: delivery?,
         signatures: signatures?,
+        header_spellings,
         retry,
         pause,
         secret,
@@ -400,6 +402,16 @@ fn reserved_headers(
     reserved
 }
 
+/// How the contract writes the names of its headers.
+fn header_spellings(raw: &RawContract) -> Vec<(HeaderName, String)> {
+    let of_headers = raw.delivery.headers.0.iter().map(|(name, _)| name);
+    let of_signatures = raw.signature.iter().filter_map(|one| one.get_ref().header.as_ref());
+    of_headers
+        .chain(of_signatures)
+        .filter_map(|name| Some((name.get_ref().parse().ok()?, name.get_ref().clone())))
+        .collect()
+}
+
 fn endpoint_rules(
     raw: &RawEndpoint,
     delivery: &Delivery,
@@ -412,6 +424,7 @@ fn endpoint_rules(
         None => vec![AuthKind::None],
     };
     EndpointRules {
+        transports: transports(raw, problems),
         http_methods,
         default_method: delivery.method,
         auth,
@@ -425,6 +438,15 @@ fn endpoint_rules(
         single_event: or(&raw.single_event, false),
         reserved_headers,
     }
+}
+
+fn transports(raw: &RawEndpoint, problems: &mut Problems<'_>) -> Vec<Transport> {
+    let Some(key) = &raw.transports else { return vec![Transport::default()] };
+    if key.get_ref().is_empty() {
+        let hint = "\"webhook\", \"websocket\" or both".to_owned();
+        problems.at(key.span().start, "`transports` must have at least one", Some(hint));
+    }
+    key.get_ref().iter().map(|transport| *transport.get_ref()).collect()
 }
 
 fn http_methods(

@@ -24,6 +24,7 @@ mod secret;
 mod signature;
 mod template;
 mod verifier;
+mod websocket;
 
 #[cfg(test)]
 mod contract_tests;
@@ -31,6 +32,8 @@ mod contract_tests;
 mod load_tests;
 #[cfg(test)]
 mod render_tests;
+#[cfg(test)]
+mod websocket_tests;
 
 use std::sync::Arc;
 
@@ -58,6 +61,7 @@ pub use secret::{MAX_SECRET_BYTES, SecretEncoding, SecretKey, SecretOrigin, Secr
 pub use signature::{Algorithm, Encoding};
 pub use template::{BODY_BYTES, HEADER_VALUE_BYTES, TEMPLATE_BYTES, TEMPLATE_FUEL};
 pub use verifier::Language;
+pub use websocket::WireMessage;
 
 /// The largest contract file, in bytes.
 pub const CONTRACT_BYTES: usize = 1024 * 1024;
@@ -102,6 +106,9 @@ pub struct Contract {
     description: String,
     delivery: Delivery,
     signatures: Vec<Signature>,
+    /// How the contract writes the names of its headers, of which a [`HeaderName`] knows only
+    /// the lower-case form.
+    header_spellings: Vec<(HeaderName, String)>,
     retry: RetryPolicy,
     pause: PausePolicy,
     secret: SecretRules,

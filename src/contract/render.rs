@@ -77,8 +77,7 @@ impl Contract {
         let scope = self.scope(input);
         let rendered = self.delivery.body.render(&scope)?;
         let method = endpoint.method;
-        let mut url = Url::parse(&endpoint.url)
-            .map_err(|error| RenderError::Url(format!("The URL can't be used: {error}.")))?;
+        let mut url = endpoint_url(endpoint)?;
         let body = if method.has_body() {
             rendered
         } else {
@@ -90,14 +89,12 @@ impl Contract {
             return Err(RenderError::Url(message));
         }
         let url = Arc::new(url);
-        let scope = scope.with_request(method, Arc::clone(&url));
+        let scope = scope.with_request(method.as_str(), Arc::clone(&url));
         let mut headers = HeaderMap::new();
         if method.has_body() {
             headers.insert(CONTENT_TYPE, self.delivery.content_type.clone());
         }
-        for (name, template) in &self.delivery.headers {
-            headers.insert(name.clone(), header_value(template, &scope)?);
-        }
+        self.add_headers(&scope, &mut headers)?;
         self.add_customs(endpoint, &mut headers)?;
         self.add_signatures(endpoint, input.now, scope.with_body(body.clone()), &mut headers)?;
         drop(scope);
@@ -127,9 +124,25 @@ impl Contract {
         Ok(())
     }
 
+    /// The headers that the contract gives every delivery.
+    pub(super) fn add_headers(
+        &self,
+        scope: &Scope,
+        headers: &mut HeaderMap,
+    ) -> Result<(), RenderError> {
+        for (name, template) in &self.delivery.headers {
+            headers.insert(name.clone(), header_value(template, scope)?);
+        }
+        Ok(())
+    }
+
     /// The endpoint's own headers and authentication. Neither can take the place of a header
     /// that the contract sets.
-    fn add_customs(&self, endpoint: &Endpoint, headers: &mut HeaderMap) -> Result<(), RenderError> {
+    pub(super) fn add_customs(
+        &self,
+        endpoint: &Endpoint,
+        headers: &mut HeaderMap,
+    ) -> Result<(), RenderError> {
         let customs = endpoint.headers.iter().map(|(name, value)| (name.as_str(), value));
         let auth = match &endpoint.auth {
             Auth::None => None,
@@ -145,7 +158,7 @@ impl Contract {
         Ok(())
     }
 
-    fn add_signatures(
+    pub(super) fn add_signatures(
         &self,
         endpoint: &Endpoint,
         now: Timestamp,
@@ -171,6 +184,11 @@ impl Contract {
         }
         Ok(())
     }
+}
+
+pub(super) fn endpoint_url(endpoint: &Endpoint) -> Result<Url, RenderError> {
+    Url::parse(&endpoint.url)
+        .map_err(|error| RenderError::Url(format!("The URL can't be used: {error}.")))
 }
 
 /// Renders a header's value. A value with a line break in it can't become a header, so no

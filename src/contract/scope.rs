@@ -10,7 +10,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr};
 use url::{Position, Url};
 
 use super::RenderInput;
-use crate::domain::{Application, EndpointId, MessageId, Method, Timestamp};
+use crate::domain::{Application, EndpointId, MessageId, Timestamp};
 
 /// Where a template stands in a contract, which decides what it can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Facts {
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     facts: Arc<Facts>,
-    request: Option<(Method, Arc<Url>)>,
+    request: Option<(&'static str, Arc<Url>)>,
     body: Option<Bytes>,
     signatures: Option<Arc<[String]>>,
 }
@@ -124,8 +124,8 @@ impl Scope {
         Scope { facts, request: None, body: None, signatures: None }
     }
 
-    /// For headers: the request's method and URL are known.
-    pub(super) fn with_request(&self, method: Method, url: Arc<Url>) -> Scope {
+    /// For headers: the request's method, as it is written, and its URL are known.
+    pub(super) fn with_request(&self, method: &'static str, url: Arc<Url>) -> Scope {
         Scope { request: Some((method, url)), ..self.clone() }
     }
 
@@ -176,7 +176,7 @@ impl Object for Scope {
             "endpoint" => noun(NounKind::Endpoint),
             "attempt" => noun(NounKind::Attempt),
             "body" => Value::from_object(RawText(self.body.clone()?)),
-            "method" => Value::from(self.request.as_ref()?.0.as_str()),
+            "method" => Value::from(self.request.as_ref()?.0),
             "url" => Value::from(without_query(&self.request.as_ref()?.1)),
             "query" => Value::from(self.request.as_ref()?.1.query().unwrap_or_default()),
             "signature" => Value::from(self.signatures.as_deref()?.first()?.as_str()),
