@@ -51,6 +51,8 @@ struct EndpointOut {
     disabled_reason: Option<String>,
     filter_types: Option<Vec<String>>,
     channels: Option<Vec<String>>,
+    /// `webhook` or `websocket`.
+    transport: &'static str,
     method: &'static str,
     auth: AuthOut,
     environment: String,
@@ -105,6 +107,7 @@ impl From<&Endpoint> for EndpointOut {
             disabled_reason,
             filter_types: endpoint.event_types.clone(),
             channels: endpoint.channels.clone(),
+            transport: endpoint.transport.as_str(),
             method: endpoint.method.as_str(),
             auth: (&endpoint.auth).into(),
             environment: endpoint.environment.to_string(),
@@ -171,7 +174,7 @@ pub(super) async fn store_changed(
 
 /// Create an endpoint
 ///
-/// What it may have (methods, authentication, headers, a secret of its own) is the contract's
+/// What it may have (transports, methods, authentication, headers, a secret of its own) is the contract's
 /// decision.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint", tag = "Endpoint", operation_id = "v1.endpoint.create",
     params(("app_id" = String, Path, description = "The application's id or uid")),
@@ -219,6 +222,7 @@ fn blank(state: &ApiState, application: &Application, caller: &Caller) -> Endpoi
         name: String::new(),
         description: String::new(),
         url: String::new(),
+        transport: caller.environment.contract.endpoint().default_transport(),
         method: caller.environment.contract.endpoint().default_method,
         auth: Auth::None,
         headers: Vec::new(),
@@ -319,6 +323,7 @@ struct EndpointPatch {
     #[schema(value_type = Option<Vec<String>>)]
     channels: Option<Option<Vec<String>>>,
     metadata: Option<Metadata>,
+    transport: Option<String>,
     method: Option<String>,
     auth: Option<AuthIn>,
     headers: Option<BTreeMap<String, String>>,
@@ -338,6 +343,7 @@ impl EndpointPatch {
             metadata: Some(self.metadata.unwrap_or_else(|| endpoint.metadata.clone())),
             name: self.name,
             disabled: self.disabled,
+            transport: self.transport,
             method: self.method,
             auth: self.auth,
             headers: self.headers,

@@ -11,6 +11,7 @@ use super::names::Checks;
 use super::{ApiState, event_type};
 use crate::domain::{
     ALL_EVENTS, Auth, Endpoint, EndpointState, Metadata, Method, Result, SecretText, Timestamp,
+    Transport,
 };
 use crate::environment::Environment;
 use crate::sender::MAX_URL_BYTES;
@@ -39,6 +40,9 @@ pub(super) struct EndpointIn {
     /// The channels it listens on; all of them where left out.
     pub(super) channels: Option<Vec<String>>,
     pub(super) metadata: Option<Metadata>,
+    /// How deliveries travel, where the contract gives a choice: `webhook` to an `https://` URL,
+    /// or `websocket` to a `wss://` one.
+    pub(super) transport: Option<String>,
     /// The HTTP method of its deliveries, where the contract gives a choice.
     pub(super) method: Option<String>,
     /// How deliveries authenticate, beside the signature.
@@ -79,9 +83,10 @@ impl From<AuthIn> for Auth {
 }
 
 impl EndpointIn {
-    /// The endpoint with this input in it, to be checked. An unknown method becomes a refused
-    /// field there, which is why it is kept apart until then.
+    /// The endpoint with this input in it, to be checked. An unknown transport or method becomes
+    /// a refused field there, which is why it is kept apart until then.
     pub(super) fn apply_to(self, endpoint: Endpoint, now: Timestamp) -> Draft {
+        let transport = self.transport.map(|text| text.parse().map_err(|()| text));
         let method = self.method.map(|text| text.parse().map_err(|()| text));
         let endpoint = Endpoint {
             url: self.url,
@@ -96,13 +101,15 @@ impl EndpointIn {
             headers: self.headers.map_or(endpoint.headers, secret_headers),
             ..endpoint
         };
-        Draft { endpoint, method }
+        Draft { endpoint, transport, method }
     }
 }
 
 /// An endpoint with input in it that was not checked yet.
 pub(super) struct Draft {
     endpoint: Endpoint,
+    /// The transport asked for, or the text that isn't one.
+    transport: Option<Result<Transport, String>>,
     /// The method asked for, or the text that isn't one.
     method: Option<Result<Method, String>>,
 }
@@ -136,6 +143,14 @@ impl Draft {
         let rules = environment.contract.endpoint();
         let mut checks = Checks::default();
         let mut endpoint = self.endpoint;
+        match self.transport {
+            None => {}
+            Some(Ok(transport)) => {
+                checks.rule("transport", rules.check_transport(transport));
+                endpoint.transport = transport;
+            }
+            Some(Err(text)) => checks.refuse("transport", format!("`{text}` is not a transport")),
+        }
         match self.method {
             None => {}
             Some(Ok(method)) => {
@@ -144,8 +159,9 @@ impl Draft {
             }
             Some(Err(text)) => checks.refuse("method", format!("`{text}` is not an HTTP method")),
         }
-        if was.is_none_or(|was| was.url != endpoint.url) {
-            check_url(&mut checks, environment, &endpoint.url);
+        let destination = (endpoint.transport, &endpoint.url);
+        if was.is_none_or(|was| (was.transport, &was.url) != destination) {
+            check_url(&mut checks, environment, destination);
         }
         checks.rule("name", rules.check_name(&endpoint.name));
         checks.text("name", &endpoint.name, false);
@@ -163,7 +179,11 @@ impl Draft {
     }
 }
 
-fn check_url(checks: &mut Checks, environment: &Environment, text: &str) {
+fn check_url(
+    checks: &mut Checks,
+    environment: &Environment,
+    (transport, text): (Transport, &String),
+) {
     // Parsing drops or rewrites these, so what is kept and shown would not be what is called.
     if text.chars().any(char::is_control) || text.trim() != text {
         checks.refuse("url", "Must not contain control characters or spaces around it");
@@ -174,7 +194,7 @@ fn check_url(checks: &mut Checks, environment: &Environment, text: &str) {
         return;
     }
     let verdict = match Url::parse(text) {
-        Ok(url) => environment.guard.check_url(&url, environment.https_only()),
+        Ok(url) => environment.guard.check_url(&url, transport, environment.https_only()),
         Err(error) => Err(format!("Not a URL: {error}")),
     };
     if let Err(reason) = verdict {

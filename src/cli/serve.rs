@@ -222,9 +222,13 @@ fn make_private_dir(dir: &Path) -> anyhow::Result<()> {
 
 fn sender(config: &Config, clock: Clock, resolver: Resolver) -> anyhow::Result<Sender> {
     let mut settings = SenderConfig { resolver, ..SenderConfig::default() };
-    // Half of the files that may be open; the rest is for connections in use and the API's.
+    settings.websocket.in_flight = config.lanes.in_flight_per_endpoint;
+    // Half of the files that may be open, and a quarter for websockets; the rest is for
+    // connections in use and the API's.
     if let Ok((limit, _)) = rlimit::Resource::NOFILE.get() {
-        settings.idle_connections = usize::try_from(limit / 2).unwrap_or(usize::MAX);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        settings.idle_connections = limit / 2;
+        settings.websocket.connections = settings.websocket.connections.min(limit / 4).max(1);
     }
     settings.source_address = config.source_address;
     settings.extra_roots.extend(config.tls_ca_file.clone());

@@ -12,6 +12,7 @@ use super::secret::SecretKind;
 use super::signature::Stage;
 use super::template::{Template, TemplateError};
 use super::{Contract, RenderInput};
+use crate::domain::Transport;
 
 /// Renders every event of the catalog in the ways that endpoints can differ. Of each template
 /// the first problem is reported: with other events it is mostly the same one again.
@@ -26,7 +27,10 @@ pub(super) fn check(contract: &Contract, problems: &mut Problems<'_>) {
             )?;
             let body = contract.delivery.body.render(&named)?;
             check_body(&contract.delivery.body, contract.delivery.is_json, &body)?;
-            contract.request(input)?;
+            match input.endpoint.transport {
+                Transport::Webhook => contract.request(input).map(drop)?,
+                Transport::Websocket => contract.message(input).map(drop)?,
+            }
             shake_hands(contract, input)
         });
         match rendered {
@@ -75,6 +79,10 @@ fn samples(contract: &Contract) -> Vec<Sample> {
         let url = format!("{}?b=2&a=1&b=%20", plain.url);
         samples.push(Sample { method, url, ..plain.clone() });
     }
+    if contract.endpoint.transports.contains(&Transport::Websocket) {
+        let url = "wss://example.com/webhooks?b=2&a=1".to_owned();
+        samples.push(Sample { transport: Transport::Websocket, url, ..plain.clone() });
+    }
     samples.push(Sample { secret: None, ..plain.clone() });
     samples.push(Sample { attempt: 2, replaced: plain.secret.clone(), ..plain.clone() });
     if contract.secret.offers(SecretKind::Ed25519) {
@@ -98,7 +106,12 @@ fn awkward(plain: Sample) -> Sample {
     }
 }
 
-fn check_body(template: &Template, is_json: bool, body: &[u8]) -> Result<(), TemplateError> {
+/// Whether a body that is to be JSON is JSON.
+pub(super) fn check_body(
+    template: &Template,
+    is_json: bool,
+    body: &[u8],
+) -> Result<(), TemplateError> {
     if !is_json {
         return Ok(());
     }

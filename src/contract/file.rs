@@ -14,7 +14,7 @@ use super::routes::{RawErrors, RawIds, RawKeys, RawRoute, RawTemplates};
 use super::rules::Presence;
 use super::secret::{SecretEncoding, SecretKey, SecretOrigin, SecretScope};
 use super::signature::{Algorithm, SignedBy};
-use crate::domain::AuthKind;
+use crate::domain::{AuthKind, Transport};
 
 /// A value with its place in the file; every key of the format may be left out here, so
 /// that all mistakes of a file are found, and not only the first.
@@ -208,6 +208,9 @@ pub(super) struct RawPause {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawEndpoint {
+    /// The transports to choose from, the default one first: `webhook`, `websocket`; only
+    /// `webhook` where left out.
+    pub(super) transports: Key<Vec<Spanned<Transport>>>,
     /// The methods to choose from: only the default one where left out.
     pub(super) http_methods: Key<Vec<Spanned<String>>>,
     /// The kinds of authentication to choose from: `none`, `basic`, `header`; only `none`

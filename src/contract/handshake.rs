@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::json;
 use super::key_pair::SigningKey;
-use super::render::{RenderError, extend_query, header_value, parse_url};
+use super::render::{RenderError, endpoint_url, extend_query, header_value};
 use super::scope::Scope;
 use super::signature::Stage;
 use super::template::Template;
@@ -180,14 +180,15 @@ impl Contract {
             true => handshake.body.render(&scope)?,
             false => Bytes::new(),
         };
-        let mut url = parse_url(&input.endpoint.url)?;
+        let mut url = endpoint_url(input.endpoint)?;
         extend_query(&mut url, &handshake.query, &scope)?;
         let url = Arc::new(url);
         let mut headers = HeaderMap::new();
         if method.has_body() && !body.is_empty() {
             headers.insert(CONTENT_TYPE, handshake.content_type.clone());
         }
-        let request = scope.clone().with_body(method, body.clone()).with_url(Arc::clone(&url));
+        let request =
+            scope.clone().with_body(method.as_str(), body.clone()).with_url(Arc::clone(&url));
         self.add_delivery_headers(handshake.signature, input, request, &mut headers)?;
         for (name, template) in &handshake.headers {
             if let Some(mut value) = header_value(template, &scope)? {

@@ -20,7 +20,7 @@ use super::scope::Place;
 use super::signature::{Signature, Stage};
 use super::template::{Escape, Origin, Template};
 use super::{Contract, Delivery};
-use crate::domain::{AuthKind, Method, parse_duration};
+use crate::domain::{AuthKind, Method, Transport, parse_duration};
 
 const DEFAULT_MAX_HEADERS: usize = 20;
 const DEFAULT_CONTENT_TYPE: &str = "application/json";
@@ -43,6 +43,13 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
         .as_ref()
         .map(|delivery| endpoint_rules(&raw.endpoint, delivery, set_by_contract, problems));
     let handshakes = handshakes(&raw.handshake, problems);
+    if let (Some(word), Some(transports)) = (&raw.delivery.success_body, &raw.endpoint.transports)
+        && transports.get_ref().iter().any(|one| *one.get_ref() == Transport::Websocket)
+    {
+        let message = "a websocket's acknowledgement has no body to look at";
+        problems.at(word.span().start, message, None);
+    }
+    let header_spellings = header_spellings(&raw);
     let catalog = catalog(&raw.groups, &raw.events, problems);
     let api = RawApi {
         keys: raw.keys.as_ref(),
@@ -61,6 +68,7 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
         delivery: delivery?,
         signatures: signatures?,
         handshakes: handshakes?,
+        header_spellings,
         retry,
         pause,
         secret,
@@ -308,6 +316,16 @@ fn reserved_headers(
     reserved
 }
 
+/// How the contract writes the names of its headers.
+fn header_spellings(raw: &RawContract) -> Vec<(HeaderName, String)> {
+    let of_headers = raw.delivery.headers.0.iter().map(|(name, _)| name);
+    let of_signatures = raw.signature.iter().filter_map(|one| one.get_ref().header.as_ref());
+    of_headers
+        .chain(of_signatures)
+        .filter_map(|name| Some((name.get_ref().parse().ok()?, name.get_ref().clone())))
+        .collect()
+}
+
 fn endpoint_rules(
     raw: &RawEndpoint,
     delivery: &Delivery,
@@ -320,6 +338,7 @@ fn endpoint_rules(
         None => vec![AuthKind::None],
     };
     EndpointRules {
+        transports: transports(raw, problems),
         http_methods,
         default_method: delivery.method,
         auth,
@@ -333,6 +352,15 @@ fn endpoint_rules(
         single_event: or(&raw.single_event, false),
         reserved_headers,
     }
+}
+
+fn transports(raw: &RawEndpoint, problems: &mut Problems<'_>) -> Vec<Transport> {
+    let Some(key) = &raw.transports else { return vec![Transport::default()] };
+    if key.get_ref().is_empty() {
+        let hint = "\"webhook\", \"websocket\" or both".to_owned();
+        problems.at(key.span().start, "`transports` must have at least one", Some(hint));
+    }
+    key.get_ref().iter().map(|transport| *transport.get_ref()).collect()
 }
 
 fn http_methods(

@@ -194,6 +194,10 @@ fn the_sections_take_what_they_say() {
     );
     let long = format!("{HEAD}[delivery]\nsuccess_body = \"{}\"\n", "x".repeat(65));
     assert!(only(&long).starts_with("acme.toml:3: `success_body` must have 1 to 64 bytes"));
+    let socket = format!(
+        "{HEAD}[delivery]\nsuccess_body = \"ok\"\n[endpoint]\ntransports = [\"websocket\"]\n"
+    );
+    assert!(only(&socket).starts_with("acme.toml:3: a websocket's acknowledgement has no body"));
     let contract = Contract::load("acme.toml", &text).unwrap();
     assert_eq!(contract.retry().success, (200, 204));
     assert_eq!(contract.retry().gone, Some(404));

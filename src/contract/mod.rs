@@ -31,6 +31,7 @@ mod secret;
 mod signature;
 mod template;
 mod verifier;
+mod websocket;
 
 #[cfg(test)]
 mod contract_tests;
@@ -38,6 +39,8 @@ mod contract_tests;
 mod load_tests;
 #[cfg(test)]
 mod render_tests;
+#[cfg(test)]
+mod websocket_tests;
 
 use std::sync::Arc;
 
@@ -73,6 +76,7 @@ pub use secret::{
 pub use signature::{Algorithm, SignedBy};
 pub use template::{BODY_BYTES, HEADER_VALUE_BYTES, TEMPLATE_BYTES, TEMPLATE_FUEL};
 pub use verifier::Language;
+pub use websocket::WireMessage;
 
 /// The largest contract file, in bytes.
 pub const CONTRACT_BYTES: usize = 1024 * 1024;
@@ -118,6 +122,9 @@ pub struct Contract {
     delivery: Delivery,
     signatures: Vec<Signature>,
     handshakes: Vec<Handshake>,
+    /// How the contract writes the names of its headers, of which a [`HeaderName`] knows only
+    /// the lower-case form.
+    header_spellings: Vec<(HeaderName, String)>,
     retry: RetryPolicy,
     pause: PausePolicy,
     secret: SecretRules,

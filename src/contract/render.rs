@@ -79,14 +79,14 @@ impl Contract {
         let scope = self.name_signatures(Stage::Event, &keys, self.scope(input))?;
         let rendered = self.delivery.body.render(&scope)?;
         let method = endpoint.method;
-        let mut url = parse_url(&endpoint.url)?;
+        let mut url = endpoint_url(endpoint)?;
         let body = if method.has_body() {
             rendered
         } else {
             self.move_into_query(&mut url, &rendered)?;
             Bytes::new()
         };
-        let scope = scope.with_body(method, body.clone());
+        let scope = scope.with_body(method.as_str(), body.clone());
         let scope = self.name_signatures(Stage::Body, &keys, scope)?;
         extend_query(&mut url, &self.delivery.query, &scope)?;
         let url = Arc::new(url);
@@ -135,6 +135,7 @@ impl Contract {
         Ok(scope.with_named(named))
     }
 
+    /// The headers that the contract gives every delivery.
     pub(super) fn add_headers(
         &self,
         scope: &Scope,
@@ -216,8 +217,9 @@ impl Contract {
     }
 }
 
-pub(super) fn parse_url(text: &str) -> Result<Url, RenderError> {
-    Url::parse(text).map_err(|error| RenderError::Url(format!("The URL can't be used: {error}.")))
+pub(super) fn endpoint_url(endpoint: &Endpoint) -> Result<Url, RenderError> {
+    Url::parse(&endpoint.url)
+        .map_err(|error| RenderError::Url(format!("The URL can't be used: {error}.")))
 }
 
 /// Appends parameters to the query. One whose value is empty is left out.

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::problem::did_you_mean;
-use crate::domain::{Auth, AuthKind, Method, SecretText};
+use crate::domain::{Auth, AuthKind, Method, SecretText, Transport};
 
 /// The longest value of a custom header, in bytes.
 pub const CUSTOM_HEADER_VALUE_BYTES: usize = 4 * 1024;
@@ -41,6 +41,8 @@ pub enum Presence {
 /// customer where a value can't be accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointRules {
+    /// The transports to choose from, the one where the customer chooses none first.
+    pub transports: Vec<Transport>,
     /// The methods to choose from.
     pub http_methods: Vec<Method>,
     /// The method where the customer chooses none.
@@ -76,6 +78,21 @@ impl EndpointRules {
             return Err(format!("The name must have at most {ENDPOINT_NAME_CHARS} characters."));
         }
         Ok(())
+    }
+
+    /// The transport where the customer chooses none.
+    pub fn default_transport(&self) -> Transport {
+        self.transports.first().copied().unwrap_or_default()
+    }
+
+    /// # Errors
+    /// Where the contract doesn't offer the transport.
+    pub fn check_transport(&self, transport: Transport) -> Result<(), String> {
+        if self.transports.contains(&transport) {
+            return Ok(());
+        }
+        let offered: Vec<&str> = self.transports.iter().map(|one| one.as_str()).collect();
+        Err(format!("The transport must be one of {}.", offered.join(", ")))
     }
 
     /// # Errors
@@ -182,6 +199,7 @@ mod tests {
 
     fn rules() -> EndpointRules {
         EndpointRules {
+            transports: vec![Transport::Webhook],
             http_methods: vec![Method::Post],
             default_method: Method::Post,
             auth: vec![AuthKind::None, AuthKind::Header],
@@ -245,6 +263,9 @@ mod tests {
         assert!(rules().check_method(Method::Get).unwrap_err().contains("one of POST"));
         let basic = Auth::Basic { token: SecretText::new("t") };
         assert!(rules().check_auth(&basic).unwrap_err().contains("none, header"));
+        let refused = rules().check_transport(Transport::Websocket).unwrap_err();
+        assert_eq!(refused, "The transport must be one of webhook.");
+        assert_eq!(rules().default_transport(), Transport::Webhook);
         assert!(rules().check_name(" ").is_err());
         assert_eq!(rules().check_name("Orders"), Ok(()));
     }

@@ -6,7 +6,7 @@ use super::problem::did_you_mean;
 use super::{Contract, RenderInput, WireRequest};
 use crate::domain::{
     Application, ApplicationId, Auth, Endpoint, EndpointId, EndpointState, Failure, Message,
-    MessageId, Metadata, Method, SecretText, SigningSecret, Timestamp,
+    MessageId, Metadata, Method, SecretText, SigningSecret, Timestamp, Transport,
 };
 
 /// 2025-01-15 14:32:00 UTC: examples are the same every time.
@@ -27,6 +27,7 @@ pub struct Sample {
     pub application_name: String,
     pub endpoint_name: String,
     pub url: String,
+    pub transport: Transport,
     pub method: Method,
     /// The secret that signs; `None` for a request without a signature.
     pub secret: Option<SecretText>,
@@ -66,6 +67,7 @@ impl Contract {
             application_name: "Example".to_owned(),
             endpoint_name: "Example webhook".to_owned(),
             url: URL.to_owned(),
+            transport: Transport::Webhook,
             method: self.endpoint.default_method,
             secret: self.secret.example(),
             replaced: None,
@@ -127,6 +129,7 @@ impl Sample {
             name: self.endpoint_name.clone(),
             description: String::new(),
             url: self.url.clone(),
+            transport: self.transport,
             method: self.method,
             auth: Auth::None,
             headers: Vec::new(),

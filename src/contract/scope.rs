@@ -11,7 +11,7 @@ use url::{Position, Url};
 
 use super::RenderInput;
 use super::signature::{Algorithm, Named};
-use crate::domain::{Application, EndpointId, MessageId, Method, SecretText, Timestamp};
+use crate::domain::{Application, EndpointId, MessageId, SecretText, Timestamp};
 
 /// Where a template stands in a contract, which decides what it can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +160,7 @@ impl Facts {
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     facts: Arc<Facts>,
-    method: Option<Method>,
+    method: Option<&'static str>,
     url: Option<Arc<Url>>,
     body: Option<Bytes>,
     signatures: Option<Arc<[String]>>,
@@ -183,8 +183,8 @@ impl Scope {
         }
     }
 
-    /// For queries: the method and the body are known.
-    pub(super) fn with_body(self, method: Method, body: Bytes) -> Scope {
+    /// For queries: the method, as it is written, and the body are known.
+    pub(super) fn with_body(self, method: &'static str, body: Bytes) -> Scope {
         Scope { method: Some(method), body: Some(body), ..self }
     }
 
@@ -254,7 +254,7 @@ impl Object for Scope {
             "endpoint" => noun(NounKind::Endpoint),
             "attempt" => noun(NounKind::Attempt),
             "body" => Value::from_object(RawText(self.body.clone()?)),
-            "method" => Value::from(self.method?.as_str()),
+            "method" => Value::from(self.method?),
             "url" => Value::from(without_query(self.url.as_ref()?)),
             "query" => Value::from(self.url.as_ref()?.query().unwrap_or_default()),
             "full_url" => Value::from(&self.url.as_ref()?[..Position::AfterQuery]),

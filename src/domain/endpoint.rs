@@ -55,6 +55,46 @@ impl FromStr for Method {
     }
 }
 
+/// How deliveries travel.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Each in an HTTP request of its own.
+    #[default]
+    Webhook,
+    /// As frames of a websocket that the server opens.
+    Websocket,
+}
+
+impl Transport {
+    pub const ALL: [Transport; 2] = [Transport::Webhook, Transport::Websocket];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Transport::Webhook => "webhook",
+            Transport::Websocket => "websocket",
+        }
+    }
+
+    /// The URL schemes that lead there: the encrypted one, and the one that isn't.
+    pub const fn schemes(self) -> [&'static str; 2] {
+        match self {
+            Transport::Webhook => ["https", "http"],
+            Transport::Websocket => ["wss", "ws"],
+        }
+    }
+}
+
+impl FromStr for Transport {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Transport, ()> {
+        Transport::ALL.into_iter().find(|transport| transport.as_str() == text).ok_or(())
+    }
+}
+
 /// How deliveries authenticate to the receiver, beside the signature.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Auth {
@@ -131,6 +171,8 @@ pub struct Endpoint {
     pub description: String,
     /// As the customer gave it.
     pub url: String,
+    pub transport: Transport,
+    /// Of deliveries by webhook.
     pub method: Method,
     pub auth: Auth,
     /// Custom headers. Their values may be credentials, so they are treated as such.

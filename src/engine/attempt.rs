@@ -7,10 +7,11 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::Engine;
-use crate::contract::{Contract, RenderInput, WireRequest};
+use crate::contract::RenderInput;
 use crate::domain::{
-    Attempt, Endpoint, Failure, FailureKind, Next, Outcome, Timing, Trigger, next_state,
+    Attempt, Endpoint, Failure, FailureKind, Next, Outcome, Timing, Transport, Trigger, next_state,
 };
+use crate::environment::Environment;
 use crate::sender::Sent;
 use crate::store::{Job, Recorded};
 
@@ -81,6 +82,27 @@ impl Engine {
         lanes.next_job()
     }
 
+    /// Sends a delivery as its endpoint wants it.
+    async fn send(
+        &self,
+        environment: &Environment,
+        input: &RenderInput<'_>,
+    ) -> Result<Sent, Failure> {
+        let Environment { contract, guard, .. } = environment;
+        let (sender, policy) = (&self.0.sender, contract.retry());
+        match input.endpoint.transport {
+            Transport::Webhook => {
+                let request = rendered(|| contract.render(input))?;
+                Ok(sender.attempt(&request, guard, policy.timeout).await)
+            }
+            Transport::Websocket => {
+                let message = rendered(|| contract.render_message(input))?;
+                // Boxed, because its state is larger than that of most attempts.
+                Ok(Box::pin(sender.attempt_message(&message, guard, policy)).await)
+            }
+        }
+    }
+
     async fn attempt(&self, job: &Job, endpoint: &Arc<Endpoint>) -> Ended {
         let inner = &self.0;
         let environment = inner.environments.get(&endpoint.environment);
@@ -93,14 +115,11 @@ impl Engine {
         let number = job.attempts + 1;
         let input =
             RenderInput { message: &job.message, endpoint, attempt: number, now: started_at };
-        let sent = match render(contract, &input) {
-            Ok(request) => inner.sender.attempt(&request, &environment.guard, policy.timeout).await,
-            Err(failure) => Sent {
-                outcome: Outcome::Failed(failure),
-                duration: Duration::ZERO,
-                timing: Timing::default(),
-            },
-        };
+        let sent = self.send(&environment, &input).await.unwrap_or_else(|failure| Sent {
+            outcome: Outcome::Failed(failure),
+            duration: Duration::ZERO,
+            timing: Timing::default(),
+        });
         if let Outcome::Failed(Failure { kind: FailureKind::Local, causes, .. }) = &sent.outcome {
             tracing::error!(?causes, "this machine could not make an attempt; trying again");
             return Ended::Hampered;
@@ -132,10 +151,10 @@ impl Engine {
     }
 }
 
-/// Renders a request. A defect in a template or in the engine that runs it must cost one
+/// Renders a delivery. A defect in a template or in the engine that runs it must cost one
 /// attempt, not the task that would go on to the next.
-fn render(contract: &Contract, input: &RenderInput<'_>) -> Result<WireRequest, Failure> {
-    catch_unwind(AssertUnwindSafe(|| contract.render(input))).unwrap_or_else(|_| {
+fn rendered<T>(render: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(render)).unwrap_or_else(|_| {
         Err(Failure::new(FailureKind::Render, None, "the request could not be made"))
     })
 }

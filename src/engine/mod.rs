@@ -218,9 +218,12 @@ impl Engine {
         .await
     }
 
-    /// Takes in a changed endpoint.
+    /// Takes in a changed endpoint. A connection that was opened for it as it was is not for
+    /// what it is now.
     async fn endpoint_changed(&self, endpoint: Arc<Endpoint>) {
+        let id = endpoint.id;
         let queued = self.lanes().endpoint_changed(endpoint, self.0.clock.now());
+        self.0.sender.close_websocket(id);
         self.0.wake.notify_one();
         self.release(queued).await;
     }
@@ -229,6 +232,7 @@ impl Engine {
         let mut lanes = self.lanes();
         for &endpoint in endpoints {
             lanes.endpoint_deleted(endpoint);
+            self.0.sender.close_websocket(endpoint);
         }
         // What they held is room for others.
         self.0.wake.notify_one();

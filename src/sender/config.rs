@@ -42,6 +42,46 @@ pub struct SenderConfig {
     pub extra_roots: Vec<PathBuf>,
     /// How names are resolved: by the operating system by default.
     pub resolver: Resolver,
+    pub websocket: WebsocketConfig,
+}
+
+/// The limits of connections to websocket endpoints.
+#[derive(Clone, Debug)]
+pub struct WebsocketConfig {
+    /// The most open connections, over all endpoints. 1,024 by default. Past it, the one that
+    /// has waited longest for a delivery is closed.
+    pub connections: usize,
+    /// The most deliveries of one connection that wait for their acknowledgement. 64 by
+    /// default. It should be no less than the attempts that an endpoint may have in flight, or
+    /// attempts wait for one another.
+    pub in_flight: usize,
+    /// The most deliveries over one connection, after which a new one is opened. 4,096 by
+    /// default. Each is remembered with 8 bytes, so that no event goes over a connection twice.
+    pub deliveries: usize,
+    /// The largest frame, and the largest message of several frames, that is read, in bytes.
+    /// 64 KiB by default.
+    pub frame_bytes: usize,
+    /// How often a connection is tried with a ping. 20 s by default.
+    pub ping_interval: Duration,
+    /// How long the receiver may take to answer a ping before the connection is given up.
+    /// 10 s by default.
+    pub pong_timeout: Duration,
+    /// How long a connection may wait for its next delivery. 5 min by default.
+    pub idle_timeout: Duration,
+}
+
+impl Default for WebsocketConfig {
+    fn default() -> WebsocketConfig {
+        WebsocketConfig {
+            connections: 1_024,
+            in_flight: 64,
+            deliveries: 4_096,
+            frame_bytes: 64 * 1_024,
+            ping_interval: Duration::from_secs(20),
+            pong_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(300),
+        }
+    }
 }
 
 impl Default for SenderConfig {
@@ -58,6 +98,7 @@ impl Default for SenderConfig {
             source_address: None,
             extra_roots: Vec::new(),
             resolver: Resolver::system(),
+            websocket: WebsocketConfig::default(),
         }
     }
 }
@@ -66,6 +107,17 @@ impl SenderConfig {
     pub(super) fn check(&self) -> Result<(), SenderError> {
         if self.answer_header_bytes < MIN_ANSWER_HEADER_BYTES {
             return Err(SenderError::AnswerHeaderBytes(self.answer_header_bytes));
+        }
+        let websocket = &self.websocket;
+        for (name, limit) in [
+            ("connections", websocket.connections),
+            ("in_flight", websocket.in_flight),
+            ("deliveries", websocket.deliveries),
+            ("frame_bytes", websocket.frame_bytes),
+        ] {
+            if limit == 0 {
+                return Err(SenderError::Websocket(name));
+            }
         }
         Ok(())
     }
@@ -78,6 +130,8 @@ pub enum SenderError {
     UserAgent(String),
     #[error("answer_header_bytes is {0}, but must be at least {MIN_ANSWER_HEADER_BYTES}")]
     AnswerHeaderBytes(usize),
+    #[error("{0} of websockets must be at least 1")]
+    Websocket(&'static str),
     #[error(transparent)]
     Roots(#[from] RootsError),
 }

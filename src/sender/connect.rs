@@ -31,6 +31,8 @@ pub(super) struct Connector {
     pub(super) clock: Clock,
     pub(super) resolver: Resolver,
     pub(super) tls: TlsConnector,
+    /// Doesn't offer HTTP/2.
+    pub(super) websocket_tls: TlsConnector,
     pub(super) source_address: Option<IpAddr>,
     pub(super) connect_timeout: Duration,
     pub(super) http1: http1::Builder,
@@ -44,26 +46,32 @@ impl Connector {
         origin: Arc<Origin>,
         progress: &mut Progress<'_>,
     ) -> Result<Pooled, Failure> {
-        let addresses = self.allowed_addresses(&origin, progress).await?;
-        progress.enter(Phase::Connect);
-        let tcp = self.dial(&origin, &addresses).await?;
-        if !origin.https {
-            return self.open_http1(origin, Stream::plain(tcp)).await;
-        }
-        progress.enter(Phase::Tls);
-        let name = server_name(&origin)?;
-        let tls = self.tls.connect(name, tcp).await;
-        let tls = tls.map_err(|error| tls::handshake_failure(origin.bare_host(), &error))?;
-        if tls.get_ref().1.alpn_protocol() != Some(tls::ALPN_H2) {
-            return self.open_http1(origin, Stream::tls(tls)).await;
-        }
-        let opened = SharedConnection::open(&self.http2, origin, Stream::tls(tls)).await;
-        opened.map(Pooled::Shared).map_err(|error| handshake_failure(&error))
+        let stream = self.open_stream(&origin, &self.tls, progress).await?;
+        let opened = if stream.is_http2() {
+            SharedConnection::open(&self.http2, origin, stream).await.map(Pooled::Shared)
+        } else {
+            Http1::open(&self.http1, origin, stream).await.map(Pooled::Http1)
+        };
+        opened.map_err(|error| handshake_failure(&error))
     }
 
-    async fn open_http1(&self, origin: Arc<Origin>, stream: Stream) -> Result<Pooled, Failure> {
-        let opened = Http1::open(&self.http1, origin, stream).await;
-        opened.map(Pooled::Http1).map_err(|error| handshake_failure(&error))
+    /// A new stream to `origin`, encrypted where its scheme says so.
+    pub(super) async fn open_stream(
+        &self,
+        origin: &Origin,
+        tls: &TlsConnector,
+        progress: &mut Progress<'_>,
+    ) -> Result<Stream, Failure> {
+        let addresses = self.allowed_addresses(origin, progress).await?;
+        progress.enter(Phase::Connect);
+        let tcp = self.dial(origin, &addresses).await?;
+        if !origin.https {
+            return Ok(Stream::plain(tcp));
+        }
+        progress.enter(Phase::Tls);
+        let stream = tls.connect(server_name(origin)?, tcp).await;
+        let stream = stream.map_err(|error| tls::handshake_failure(origin.bare_host(), &error))?;
+        Ok(Stream::tls(stream))
     }
 
     /// The addresses of the origin that its guard lets through.

@@ -68,6 +68,15 @@ pub(super) fn timed_out(phase: Phase, limit: Duration) -> Failure {
     Failure::new(FailureKind::Timeout, Some(phase), format!("{what} within {limit:?}."))
 }
 
+/// The failure for a delivery over a websocket that ran out of time.
+pub(super) fn unacknowledged(phase: Phase, limit: Duration) -> Failure {
+    if phase != Phase::Wait {
+        return timed_out(phase, limit);
+    }
+    let sentence = format!("The receiver didn't acknowledge the event within {limit:?}.");
+    Failure::new(FailureKind::Timeout, Some(phase), sentence)
+}
+
 /// Whether the connection was closed or the request turned away, rather than answered badly.
 fn is_closure(error: &hyper::Error) -> bool {
     use io::ErrorKind::{

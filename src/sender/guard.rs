@@ -17,6 +17,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::ranges::{Verdict, judge_v4, judge_v6};
+use crate::domain::Transport;
 
 /// The longest URL that may be registered, in bytes of its normalised form.
 pub const MAX_URL_BYTES: usize = 2_048;
@@ -106,8 +107,13 @@ impl Guard {
     ///
     /// # Errors
     /// A sentence that says what is wrong with it.
-    pub fn check_url(&self, url: &Url, https_only: bool) -> Result<(), String> {
-        check_form(url, https_only)?;
+    pub fn check_url(
+        &self,
+        url: &Url,
+        transport: Transport,
+        https_only: bool,
+    ) -> Result<(), String> {
+        check_form(url, transport, https_only)?;
         match url.host() {
             None => Err("The URL has no host.".to_owned()),
             Some(Host::Ipv4(v4)) => self.check_literal(IpAddr::V4(v4)),
@@ -147,16 +153,14 @@ impl Guard {
 }
 
 /// What a URL must look like, whatever its host.
-fn check_form(url: &Url, https_only: bool) -> Result<(), String> {
+fn check_form(url: &Url, transport: Transport, https_only: bool) -> Result<(), String> {
     if url.as_str().len() > MAX_URL_BYTES {
         return Err(format!("The URL is longer than {MAX_URL_BYTES} bytes."));
     }
-    match url.scheme() {
-        "https" => {}
-        "http" if !https_only => {}
-        "http" => return Err("The URL must begin with https://.".to_owned()),
-        _ if https_only => return Err("The URL must begin with https://.".to_owned()),
-        _ => return Err("The URL must begin with https:// or http://.".to_owned()),
+    let [encrypted, plain] = transport.schemes();
+    if url.scheme() != encrypted && (https_only || url.scheme() != plain) {
+        let or_plain = if https_only { String::new() } else { format!(" or {plain}://") };
+        return Err(format!("The URL must begin with {encrypted}://{or_plain}."));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("The URL must not contain a user name or password.".to_owned());
@@ -246,7 +250,34 @@ mod tests {
     }
 
     fn check(url: &str) -> Result<(), String> {
-        Guard::public().check_url(&Url::parse(url).expect(url), false)
+        check_for(Transport::Webhook, url, false)
+    }
+
+    fn check_for(transport: Transport, url: &str, https_only: bool) -> Result<(), String> {
+        Guard::public().check_url(&Url::parse(url).expect(url), transport, https_only)
+    }
+
+    #[test]
+    fn each_transport_has_its_own_schemes() {
+        use Transport::{Webhook, Websocket};
+        let verdict = |transport, scheme: &str, https_only| {
+            check_for(transport, &format!("{scheme}://hooks.example/"), https_only)
+        };
+        assert_eq!(verdict(Websocket, "wss", true), Ok(()));
+        assert_eq!(verdict(Websocket, "wss", false), Ok(()));
+        assert_eq!(verdict(Websocket, "ws", false), Ok(()));
+        for (transport, scheme, https_only, expected) in [
+            (Websocket, "ws", true, "wss://."),
+            (Websocket, "https", true, "wss://."),
+            (Websocket, "http", false, "wss:// or ws://."),
+            (Webhook, "wss", true, "https://."),
+            (Webhook, "ws", false, "https:// or http://."),
+        ] {
+            let refused = verdict(transport, scheme, https_only).unwrap_err();
+            assert_eq!(refused, format!("The URL must begin with {expected}"));
+        }
+        assert!(check_for(Websocket, "wss://127.0.0.1/", true).is_err());
+        assert!(check_for(Websocket, "ws://localhost/", false).is_err());
     }
 
     #[test]
@@ -310,10 +341,11 @@ mod tests {
     fn localhost_passes_where_the_loopback_is_allowed() {
         for url in ["http://localhost:9000/x", "http://a.localhost./", "http://127.0.0.1:9000/"] {
             let url = Url::parse(url).unwrap();
-            assert_eq!(guard(&["127.0.0.0/8"]).check_url(&url, false), Ok(()), "{url}");
+            let verdict = guard(&["127.0.0.0/8"]).check_url(&url, Transport::Webhook, false);
+            assert_eq!(verdict, Ok(()), "{url}");
         }
         let url = Url::parse("http://localhost/").unwrap();
-        assert!(guard(&["10.0.0.0/8"]).check_url(&url, false).is_err());
+        assert!(guard(&["10.0.0.0/8"]).check_url(&url, Transport::Webhook, false).is_err());
     }
 
     #[test]
@@ -334,8 +366,7 @@ mod tests {
             assert!(message.contains(word), "{url}: {message}");
             assert!(!message.contains("password@"), "{message}");
         }
-        let plain = Url::parse("http://hooks.example/").unwrap();
-        assert!(Guard::public().check_url(&plain, true).is_err());
+        assert!(check_for(Transport::Webhook, "http://hooks.example/", true).is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::domain::{Answer, Failure, FailureKind, Method, Phase};
 
 /// Headers that say how a message is framed or a connection is used. They are ours to set:
 /// whatever a request brings of them is left out.
-const CONNECTION_HEADERS: [HeaderName; 11] = [
+pub(super) const CONNECTION_HEADERS: [HeaderName; 11] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::EXPECT,
@@ -60,7 +60,7 @@ pub(super) fn http2_request(
     request(wire, &absolute_target(&wire.url), headers, user_agent, Version::HTTP_2)
 }
 
-fn absolute_target(url: &Url) -> String {
+pub(super) fn absolute_target(url: &Url) -> String {
     let scheme = url.scheme();
     let authority = &url[Position::BeforeHost..Position::AfterPort];
     let path = &url[Position::BeforePath..Position::AfterQuery];

@@ -18,6 +18,7 @@ mod ranges;
 mod resolve;
 mod stream;
 mod tls;
+mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio_rustls::TlsConnector;
 
 pub use self::answer::{MAX_KEPT_HEADERS, MAX_KEPT_VALUE_BYTES};
-pub use self::config::{MIN_ANSWER_HEADER_BYTES, SenderConfig, SenderError};
+pub use self::config::{MIN_ANSWER_HEADER_BYTES, SenderConfig, SenderError, WebsocketConfig};
 pub use self::connect::MAX_ADDRESSES;
 pub use self::guard::{Blocked, Guard, MAX_URL_BYTES};
 pub use self::resolve::{MAX_LOOKUPS, Resolver};
@@ -36,14 +37,15 @@ pub use self::tls::{RootsError, TLS_SESSIONS};
 
 use self::connect::Connector;
 use self::connection::{Http1, SharedConnection};
-use self::failure::{Broken, timed_out};
+use self::failure::{Broken, timed_out, unacknowledged};
 use self::http::{BodyLimits, exchange_http1, exchange_http2, http1_request, http2_request};
 use self::origin::{Destination, Origin};
 use self::pool::{Limits, Pool, Pooled};
 use self::progress::Progress;
+use self::websocket::Websockets;
 use crate::clock::Clock;
-use crate::contract::WireRequest;
-use crate::domain::{Answer, Failure, Outcome, Timing};
+use crate::contract::{WireMessage, WireRequest};
+use crate::domain::{Answer, EndpointId, Failure, Outcome, RetryPolicy, Timing, Transport};
 
 /// What an attempt brought.
 #[derive(Clone, Debug)]
@@ -59,8 +61,9 @@ pub struct Sender(Arc<Inner>);
 
 struct Inner {
     clock: Clock,
-    connector: Connector,
+    connector: Arc<Connector>,
     pool: Pool,
+    websockets: Websockets,
     user_agent: HeaderValue,
     body_limits: BodyLimits,
 }
@@ -76,15 +79,17 @@ impl Sender {
         let user_agent = HeaderValue::from_str(&config.user_agent)
             .map_err(|_| SenderError::UserAgent(config.user_agent.clone()))?;
         let tls = tls::client_config(&clock, &config.extra_roots)?;
-        let connector = Connector {
+        let connector = Arc::new(Connector {
             clock: clock.clone(),
             resolver: config.resolver.clone(),
+            websocket_tls: TlsConnector::from(Arc::new(tls::without_http2(&tls))),
             tls: TlsConnector::from(Arc::new(tls)),
             source_address: config.source_address,
             connect_timeout: config.connect_timeout,
             http1: http1_builder(&config),
             http2: http2_builder(&config),
-        };
+        });
+        let websockets = Websockets::new(&config, connector.clone(), user_agent.clone());
         let pool = Pool::new(Limits {
             per_host: config.idle_connections_per_host,
             total: config.idle_connections,
@@ -92,7 +97,7 @@ impl Sender {
         });
         let body_limits =
             BodyLimits { recorded: config.answer_recorded_bytes, read: config.answer_read_bytes };
-        Ok(Sender(Arc::new(Inner { clock, connector, pool, user_agent, body_limits })))
+        Ok(Sender(Arc::new(Inner { clock, connector, pool, websockets, user_agent, body_limits })))
     }
 
     /// Sends `request` and reads the answer, all within `timeout`, to an address that `guard`
@@ -128,6 +133,37 @@ impl Sender {
         Sent { outcome, duration, timing }
     }
 
+    /// Sends `message` over its endpoint's websocket and waits for the acknowledgement, all
+    /// within the policy's timeout; the connection is opened where there is none. A handshake
+    /// that the receiver refuses is an answer with that status, but never one that acknowledges.
+    pub async fn attempt_message(
+        &self,
+        message: &WireMessage,
+        guard: &Guard,
+        policy: &RetryPolicy,
+    ) -> Sent {
+        let inner = &*self.0;
+        let mut progress = Progress::new(&inner.clock, &[]);
+        let exchange = inner.websockets.exchange(message, guard, policy, &mut progress);
+        let outcome = match inner.clock.timeout(policy.timeout, exchange).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Failed(unacknowledged(progress.phase(), policy.timeout)),
+        };
+        let (duration, timing) = progress.finish();
+        Sent { outcome, duration, timing }
+    }
+
+    /// Sends nothing more over the endpoint's websocket, and closes it when what is in flight
+    /// on it has ended. The next delivery opens a new one.
+    pub fn close_websocket(&self, endpoint: EndpointId) {
+        self.0.websockets.close(endpoint);
+    }
+
+    /// How many websockets are open.
+    pub fn open_websockets(&self) -> usize {
+        self.0.websockets.open()
+    }
+
     /// How many connections wait for their next request.
     pub fn idle_connections(&self) -> usize {
         self.0.pool.len()
@@ -136,12 +172,15 @@ impl Sender {
     /// Closes the connections that have waited longer than the idle timeout. Sending does so
     /// now and then by itself; this is for times when nothing is sent.
     pub fn sweep_idle(&self) {
-        self.0.pool.sweep(Some(self.0.clock.now()));
+        let now = self.0.clock.now();
+        self.0.pool.sweep(Some(now));
+        self.0.websockets.sweep(now);
     }
 
     /// Closes all connections that wait, and offers shared ones no longer.
     pub fn close_idle(&self) {
         self.0.pool.sweep(None);
+        self.0.websockets.close_all();
     }
 }
 
@@ -158,7 +197,7 @@ impl Inner {
         guard: &Guard,
         progress: &mut Progress<'_>,
     ) -> Result<Answer, Failure> {
-        let destination = Destination::of(&request.url, guard)?;
+        let destination = Destination::of(&request.url, Transport::Webhook, guard)?;
         let hash = self.pool.hash(&destination);
         if let Some(reused) = self.take_open(&destination, hash).await {
             match self.exchange_over(reused, request, progress).await {

@@ -4,11 +4,12 @@ use http::HeaderValue;
 use url::{Host, Url};
 
 use super::guard::Guard;
-use crate::domain::{Failure, FailureKind};
+use crate::domain::{Failure, FailureKind, Transport};
 
 /// What tells one kind of connection from another, borrowed from a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Destination<'a> {
+    /// Whether the connection is encrypted: `https` or `wss`.
     pub(super) https: bool,
     /// As in the URL: an IPv6 address has its brackets.
     pub(super) host: &'a str,
@@ -17,12 +18,18 @@ pub(super) struct Destination<'a> {
 }
 
 impl<'a> Destination<'a> {
-    pub(super) fn of(url: &'a Url, guard: &'a Guard) -> Result<Destination<'a>, Failure> {
-        let https = match url.scheme() {
-            "https" => true,
-            "http" => false,
-            _ => return Err(unusable("The URL begins with neither https:// nor http://.")),
-        };
+    /// Where a delivery goes that travels like this.
+    pub(super) fn of(
+        url: &'a Url,
+        transport: Transport,
+        guard: &'a Guard,
+    ) -> Result<Destination<'a>, Failure> {
+        let [encrypted, plain] = transport.schemes();
+        let https = url.scheme() == encrypted;
+        if !https && url.scheme() != plain {
+            let sentence = format!("The URL begins with neither {encrypted}:// nor {plain}://.");
+            return Err(unusable(&sentence));
+        }
         let host = url.host_str().ok_or_else(|| unusable("The URL has no host."))?;
         let port = url.port().unwrap_or(if https { 443 } else { 80 });
         Ok(Destination { https, host, port, guard })
@@ -97,7 +104,7 @@ mod tests {
             ("https://[2001:db8::1]:8443/", "[2001:db8::1]:8443", "2001:db8::1"),
         ] {
             let (url, guard) = (Url::parse(url).unwrap(), Guard::public());
-            let destination = Destination::of(&url, &guard).unwrap();
+            let destination = Destination::of(&url, Transport::Webhook, &guard).unwrap();
             let origin = Origin::of(&destination, 0).unwrap();
             assert_eq!(origin.host_header, host_header, "{url}");
             assert_eq!(origin.bare_host(), bare_host, "{url}");

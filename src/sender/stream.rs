@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::tls;
+
 /// Tells what happened on a connection since its current request began. Only the task that
 /// drives the connection writes it, so relaxed ordering suffices.
 #[derive(Debug, Default)]
@@ -61,6 +63,14 @@ impl Stream {
 
     pub(super) fn meter(&self) -> Arc<Meter> {
         self.meter.clone()
+    }
+
+    /// Whether TLS agreed on HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        match &self.transport {
+            Transport::Plain(_) => false,
+            Transport::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(tls::ALPN_H2),
+        }
     }
 
     fn count_written(&self, written: &io::Result<usize>) {

@@ -66,6 +66,13 @@ pub(super) fn client_config(clock: &Clock, extra: &[PathBuf]) -> Result<ClientCo
     Ok(config)
 }
 
+/// The same for connections that can't be HTTP/2: a websocket begins as an HTTP/1 request.
+pub(super) fn without_http2(config: &ClientConfig) -> ClientConfig {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![ALPN_HTTP1.to_vec()];
+    config
+}
+
 fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), RootsError> {
     let unreadable = |source: Box<dyn std::error::Error + Send + Sync>| RootsError::Unreadable {
         path: path.to_owned(),

@@ -49,6 +49,7 @@ async fn an_endpoint_shows_all_its_fields_but_no_secret() {
             "disabledReason": null,
             "filterTypes": ["order.made"],
             "channels": ["eu"],
+            "transport": "webhook",
             "method": "POST",
             "auth": { "type": "none" },
             "environment": HOME,

@@ -38,7 +38,7 @@ async fn the_form_makes_a_webhook() {
     assert_eq!(made["environment"], "klink");
     assert_eq!(made["endpoint_url"], "https://yourdomain.com/webhooks/endpoint");
     assert_eq!(made["authentication"], json!({ "type": "header", "name": "X-API-Key" }));
-    assert_eq!(made["status"], "enabled");
+    assert_eq!((&made["method"], &made["status"]), (&json!("webhook"), &json!("enabled")));
     assert!(!made.to_string().contains("secret-value"));
     assert_eq!(workspace.call("GET", &path, Value::Null).await.expect(200), made);
     let edited = workspace.call("PATCH", &path, json!({ "name": "Orders" })).await.expect(200);
@@ -46,6 +46,24 @@ async fn the_form_makes_a_webhook() {
     assert_eq!(edited["authentication"], made["authentication"]);
     let elsewhere = workspace.call("PATCH", &path, json!({ "environment": "production" })).await;
     assert_eq!(elsewhere.expect(200)["environment"], "klink", "it can't be moved");
+}
+
+#[tokio::test]
+async fn the_method_is_webhook_or_websocket() {
+    let server = server().await;
+    let workspace = workspace(&server).await;
+    let mut form = orders("wss://yourdomain.com/socket");
+    form["method"] = json!("websocket");
+    let (path, made) = create(&workspace, form.clone()).await;
+    assert_eq!(made["method"], "websocket");
+    let moved = json!({ "method": "webhook", "endpoint_url": "https://yourdomain.com/" });
+    assert_eq!(workspace.call("PATCH", &path, moved).await.expect(200)["method"], "webhook");
+    form["method"] = json!("carrier pigeon");
+    let refused = workspace.call("POST", "/v1/webhooks", form.clone()).await.expect(422);
+    assert_eq!(refused["error"]["fields"][0]["name"], "method");
+    form["method"] = json!("webhook");
+    let refused = workspace.call("POST", "/v1/webhooks", form).await.expect(422);
+    assert_eq!(refused["error"]["fields"][0]["name"], "endpoint_url");
 }
 
 #[tokio::test]

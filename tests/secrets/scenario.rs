@@ -18,6 +18,7 @@ use crate::support::certificates::Authority;
 use crate::support::credentials::token;
 use crate::support::process::{Api, ServerProcess, hookwright, run};
 use crate::support::receiver::{Options, Receiver, Reply, Script, Step};
+use crate::support::websocket_receiver::WebsocketReceiver;
 
 const JWT_SECRET: &str = "canary-jwt-secret-40b1f6c2a98e";
 const CONFIGURED_ADMIN_KEY: &str = "canary-configured-admin-key-6620";
@@ -32,6 +33,7 @@ const SHARED_SECRET: &str = "canary-secret-of-an-application-c7d0";
 const TEXT_SECRET: &str = "canary-customers-own-text-secret-51d2";
 const HEADER_VALUE: &str = "canary-custom-header-value-77aa";
 const BASIC_TOKEN: &str = "Basic Y2FuYXJ5LXVzZXI6Y2FuYXJ5LXBhc3N3b3Jk";
+const WEBSOCKET_TOKEN: &str = "canary-websocket-token-1f7d";
 const AUTH_HEADER_VALUE: &str = "canary-auth-header-value-b83e";
 
 struct Scenario {
@@ -155,6 +157,16 @@ async fn set_up(scenario: &mut Scenario, receivers: &[&Receiver]) {
     }
 }
 
+/// An endpoint whose credential goes with a handshake rather than with requests.
+async fn set_up_websocket(scenario: &mut Scenario, receiver: &WebsocketReceiver) {
+    let fields = json!({
+        "url": receiver.url("/live"), "transport": "websocket", "name": "live",
+        "filterTypes": ["room.solved"], "auth": { "type": "basic", "token": WEBSOCKET_TOKEN },
+    });
+    let id = scenario.endpoint("klink", fields).await;
+    remember_secret(scenario, "klink", &id).await;
+}
+
 /// A key made on the command line, and used.
 async fn make_a_key(scenario: &mut Scenario, dir: &Path, master_key: &str) {
     let mut create = hookwright(&["key", "create", "--environment", "standard"]);
@@ -225,6 +237,7 @@ fn known_secrets(master_key: &str) -> Canaries {
         ("a text secret", TEXT_SECRET),
         ("a custom header", HEADER_VALUE),
         ("a basic token", BASIC_TOKEN),
+        ("a websocket's token", WEBSOCKET_TOKEN),
         ("a header credential", AUTH_HEADER_VALUE),
     ] {
         canaries.add(what, text);
@@ -282,6 +295,8 @@ async fn no_secret_is_logged_at_trace_level_or_stored_in_clear() {
         Scenario { server, admin: first.clone(), canaries: known_secrets(&master_key) };
     let all: Vec<&Receiver> = receivers.iter().collect();
     set_up(&mut scenario, &all).await;
+    let live = WebsocketReceiver::answering(200).await;
+    set_up_websocket(&mut scenario, &live).await;
     make_a_key(&mut scenario, &data, &master_key).await;
     knock_with_bad_credentials(&mut scenario).await;
     send_secrets_that_are_refused(&mut scenario).await;
@@ -294,6 +309,8 @@ async fn no_secret_is_logged_at_trace_level_or_stored_in_clear() {
         let seen = arrived.iter().any(|one| one.header("x-key") == Some(AUTH_HEADER_VALUE));
         assert!(seen, "the credentials did not arrive");
     }
+    live.wait_for(1).await;
+    assert_eq!(live.connections()[0].header("authorization"), Some(WEBSOCKET_TOKEN));
     // While it runs, the log of the store holds what its file doesn't hold yet.
     scenario.canaries.assert_none_below(&data, None);
 

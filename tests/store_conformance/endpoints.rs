@@ -2,7 +2,7 @@
 
 use hookwright::domain::{
     Auth, DeliveryState, Endpoint, EndpointState, ErrorCode, Metadata, Method, PausePolicy,
-    Reference, SecretText, SigningSecret,
+    Reference, SecretText, SigningSecret, Transport,
 };
 use hookwright::store::EndpointChange;
 
@@ -120,7 +120,8 @@ pub(crate) async fn a_change_from_an_older_revision_is_a_conflict(world: World) 
     world.publish(&application).await;
     world.pass(s(1));
     let changed = Endpoint {
-        url: "https://example.com/new".to_owned(),
+        url: "wss://example.com/new".to_owned(),
+        transport: Transport::Websocket,
         secrets: Vec::new(),
         event_types: Some(vec!["room.solved".to_owned()]),
         created_at: world.now(),

@@ -106,6 +106,7 @@ impl World {
             name: "Hook".to_owned(),
             description: String::new(),
             url: "https://example.com/hook".to_owned(),
+            transport: Default::default(),
             method: Default::default(),
             auth: Default::default(),
             headers: Vec::new(),

@@ -11,3 +11,4 @@ pub mod programs;
 pub mod receiver;
 pub mod server;
 pub mod tenant;
+pub mod websocket_receiver;

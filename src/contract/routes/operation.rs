@@ -138,7 +138,7 @@ impl Input {
     }
 }
 
-const ENDPOINT: [Field; 13] = [
+const ENDPOINT: [Field; 14] = [
     must("url", Kind::Text),
     may("name", Kind::Text),
     may("description", Kind::Text),
@@ -147,6 +147,7 @@ const ENDPOINT: [Field; 13] = [
     may("filterTypes", Kind::Texts),
     may("channels", Kind::Texts),
     may("metadata", Kind::Object),
+    may("transport", Kind::Text),
     may("method", Kind::Text),
     may("auth", Kind::Object),
     may("headers", Kind::Object),
@@ -154,7 +155,7 @@ const ENDPOINT: [Field; 13] = [
     may("secretType", Kind::Text),
 ];
 
-const ENDPOINT_PATCH: [Field; 13] = {
+const ENDPOINT_PATCH: [Field; 14] = {
     let mut fields = ENDPOINT;
     fields[0].required = false;
     fields
@@ -305,8 +306,8 @@ const PAGE_SAMPLES: [&str; 2] = [
 ];
 
 const ENDPOINT_SAMPLES: [&str; 2] = [
-    r#"{"id":"ep_01JQ0000000000000000xx","uid":"u","url":"https://example.com/","name":"n","description":"d","version":1,"disabled":true,"paused":true,"pausedAt":"2025-01-15T14:32:00.258162Z","pauseReason":"r","disabledAt":"2025-01-15T14:32:00.258162Z","disabledReason":"r","filterTypes":["a","b"],"channels":["c"],"method":"POST","auth":{"type":"header","name":"X-Token"},"environment":"production","metadata":{"k":"v"},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":"s","headers":{"X-Name":"v"}}"#,
-    r#"{"id":"ep_01JQ0000000000000000xx","uid":null,"url":"https://example.com/","name":"","description":"","version":1,"disabled":false,"paused":false,"pausedAt":null,"pauseReason":null,"disabledAt":null,"disabledReason":null,"filterTypes":null,"channels":null,"method":"POST","auth":{"type":"none"},"environment":"production","metadata":{},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":null,"headers":{}}"#,
+    r#"{"id":"ep_01JQ0000000000000000xx","uid":"u","url":"https://example.com/","name":"n","description":"d","version":1,"disabled":true,"paused":true,"pausedAt":"2025-01-15T14:32:00.258162Z","pauseReason":"r","disabledAt":"2025-01-15T14:32:00.258162Z","disabledReason":"r","filterTypes":["a","b"],"channels":["c"],"transport":"webhook","method":"POST","auth":{"type":"header","name":"X-Token"},"environment":"production","metadata":{"k":"v"},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":"s","headers":{"X-Name":"v"}}"#,
+    r#"{"id":"ep_01JQ0000000000000000xx","uid":null,"url":"https://example.com/","name":"","description":"","version":1,"disabled":false,"paused":false,"pausedAt":null,"pauseReason":null,"disabledAt":null,"disabledReason":null,"filterTypes":null,"channels":null,"transport":"webhook","method":"POST","auth":{"type":"none"},"environment":"production","metadata":{},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":null,"headers":{}}"#,
 ];
 
 const MESSAGE_SAMPLES: [&str; 2] = [

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::Clock;
 use crate::domain::{
-    Application, Auth, EndpointState, Message, MessageId, Metadata, Method, Trigger,
+    Application, Auth, EndpointState, Message, MessageId, Metadata, Method, Transport, Trigger,
 };
 use crate::entropy::Entropy;
 use crate::store::Lease;
@@ -43,6 +43,7 @@ impl World {
             name: String::new(),
             description: String::new(),
             url: "https://example.com/".into(),
+            transport: Transport::Webhook,
             method: Method::Post,
             auth: Auth::None,
             headers: Vec::new(),

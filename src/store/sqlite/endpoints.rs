@@ -17,8 +17,8 @@ use crate::store::{EndpointChange, Page, Vault};
 
 const COLUMNS: &str = "id, application_id, environment, uid, name, description, url, method, \
     event_types, channels, metadata, state, state_at_us, state_reason, confidential, revision, \
-    created_at_us, updated_at_us, \
-    (SELECT shared.confidential FROM applications shared WHERE shared.id = application_id)";
+    created_at_us, updated_at_us, transport, \
+    (SELECT shared.confidential FROM applications shared WHERE shared.id = application_id) AS shared";
 
 pub(super) fn create(
     batch: &mut Batch<'_>,
@@ -163,16 +163,16 @@ fn store(batch: &mut Batch<'_>, endpoint: &Endpoint) -> Fallible<()> {
     let mut upsert = batch.connection.prepare_cached(
         "INSERT INTO endpoints (id, application_id, environment, uid, name, description, url,
             method, event_types, channels, metadata, state, state_at_us, state_reason,
-            confidential, revision, created_at_us, updated_at_us)
+            confidential, revision, created_at_us, updated_at_us, transport)
          VALUES (:id, :application, :environment, :uid, :name, :description, :url, :method,
             :event_types, :channels, :metadata, :state, :state_at, :state_reason,
-            :confidential, :revision, :created_at, :updated_at)
+            :confidential, :revision, :created_at, :updated_at, :transport)
          ON CONFLICT (id) DO UPDATE SET
             uid = :uid, name = :name, description = :description, url = :url,
             method = :method, event_types = :event_types, channels = :channels,
             metadata = :metadata, state = :state, state_at_us = :state_at,
             state_reason = :state_reason, confidential = :confidential,
-            revision = :revision, updated_at_us = :updated_at",
+            revision = :revision, updated_at_us = :updated_at, transport = :transport",
     )?;
     let stored = upsert.execute(named_params! {
         ":id": endpoint.id,
@@ -193,6 +193,7 @@ fn store(batch: &mut Batch<'_>, endpoint: &Endpoint) -> Fallible<()> {
         ":revision": count(endpoint.revision),
         ":created_at": endpoint.created_at,
         ":updated_at": endpoint.updated_at,
+        ":transport": endpoint.transport.as_str(),
     });
     unique(stored, &[("endpoints.uid", "An endpoint with this uid exists already.")]).map(drop)
 }
@@ -303,13 +304,14 @@ fn read(row: &Row<'_>, vault: &Vault) -> Fallible<Endpoint> {
         Err(_) => return Err(damaged("an endpoint's secrets")),
     };
     let application_id = row.get(1)?;
-    let secrets = match row.get_ref(18)?.as_blob_or_null() {
+    let secrets = match row.get_ref("shared")?.as_blob_or_null() {
         _ if !confidential.secrets.is_empty() => confidential.secrets,
         Ok(Some(sealed)) => confidential::open_shared(application_id, sealed, vault)?,
         Ok(None) => Vec::new(),
         Err(_) => return Err(damaged("an application's secrets")),
     };
     let method: String = row.get(7)?;
+    let transport: String = row.get("transport")?;
     Ok(Endpoint {
         id,
         application_id,
@@ -319,6 +321,7 @@ fn read(row: &Row<'_>, vault: &Vault) -> Fallible<Endpoint> {
         description: row.get(5)?,
         url: row.get(6)?,
         method: method.parse().map_err(|()| damaged("an HTTP method"))?,
+        transport: transport.parse().map_err(|()| damaged("a transport"))?,
         auth: confidential.auth,
         headers: confidential.headers,
         event_types: read_json(row, 8)?,
