@@ -78,6 +78,11 @@ impl SecretEncoding {
             SecretEncoding::Base64 => STANDARD.decode(text).ok()?,
             SecretEncoding::Base64url => URL_SAFE_EITHER.decode(text).ok()?,
             SecretEncoding::Hex => hex::decode(text).ok()?,
+            SecretEncoding::Alphanumeric
+                if !text.bytes().all(|one| one.is_ascii_alphanumeric()) =>
+            {
+                return None;
+            }
             SecretEncoding::Alphanumeric | SecretEncoding::Text => text.as_bytes().to_vec(),
         };
         Some(Zeroizing::new(bytes))
@@ -228,12 +233,7 @@ impl SecretRules {
         if self.encoding == SecretEncoding::Text && rest.chars().any(char::is_control) {
             return Err("The secret must not contain control characters.".to_owned());
         }
-        let letters = rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let Some(bytes) = self
-            .encoding
-            .decode(rest)
-            .filter(|_| letters || self.encoding != SecretEncoding::Alphanumeric)
-        else {
+        let Some(bytes) = self.encoding.decode(rest) else {
             return Err(format!("The secret must be written in {}.", self.encoding.words()));
         };
         let (length, unit) = match self.encoding.has_bytes() {
