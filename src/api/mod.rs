@@ -21,6 +21,7 @@ use error::ApiError;
 mod application;
 mod attempt;
 pub mod auth;
+mod catalog;
 mod contract_operations;
 mod contract_routes;
 mod endpoint;

@@ -8,6 +8,7 @@ use super::json;
 use super::problem::Problems;
 use super::render::RenderError;
 use super::sample::Sample;
+use super::scope::Scope;
 use super::template::TemplateError;
 use crate::domain::Transport;
 
@@ -17,7 +18,7 @@ pub(super) fn check(contract: &Contract, problems: &mut Problems<'_>) {
     let mut reported: Vec<Arc<str>> = Vec::new();
     for sample in samples(contract) {
         let rendered = sample.with_input(|input| {
-            let body = contract.delivery.body.render(&contract.scope(input))?;
+            let body = contract.delivery.body.render(&Scope::new(input))?;
             check_body(contract, &body)?;
             match input.endpoint.transport {
                 Transport::Webhook => contract.request(input).map(drop),

@@ -10,7 +10,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::filters::percent_encode;
-use super::scope::{Facts, Scope};
+use super::scope::Scope;
 use super::template::{Template, TemplateError};
 use super::{Contract, RenderInput, WireRequest};
 use crate::domain::{Auth, Endpoint, Failure, FailureKind, SecretText, Timestamp};
@@ -74,7 +74,7 @@ impl Contract {
 
     pub(super) fn request(&self, input: &RenderInput<'_>) -> Result<WireRequest, RenderError> {
         let endpoint = input.endpoint;
-        let scope = self.scope(input);
+        let scope = Scope::new(input);
         let rendered = self.delivery.body.render(&scope)?;
         let method = endpoint.method;
         let mut url = endpoint_url(endpoint)?;
@@ -99,12 +99,6 @@ impl Contract {
         self.add_signatures(endpoint, input.now, scope.with_body(body.clone()), &mut headers)?;
         drop(scope);
         Ok(WireRequest { method, url: Arc::unwrap_or_clone(url), headers, body })
-    }
-
-    /// The facts that templates can name.
-    pub(super) fn scope(&self, input: &RenderInput<'_>) -> Scope {
-        let group = self.catalog.event(&input.message.event_type).and_then(|e| e.group.as_deref());
-        Scope::new(Arc::new(Facts::new(input, group)))
     }
 
     /// Appends the body to the query, which otherwise stays as the customer wrote it.

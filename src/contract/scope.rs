@@ -25,7 +25,7 @@ pub(super) enum Place {
     Format,
 }
 
-const EVERYWHERE: [&str; 15] = [
+const EVERYWHERE: [&str; 16] = [
     "id",
     "timestamp",
     "payload",
@@ -34,6 +34,7 @@ const EVERYWHERE: [&str; 15] = [
     "event.type",
     "event.timestamp",
     "event.group",
+    "event.test",
     "message.id",
     "application.id",
     "application.uid",
@@ -65,11 +66,12 @@ impl Place {
 
 /// The facts of one request that all of its templates share.
 #[derive(Debug)]
-pub(super) struct Facts {
+struct Facts {
     message_id: MessageId,
     event_id: Option<String>,
     event_type: String,
     event_group: Option<String>,
+    test: bool,
     created_at: Timestamp,
     application: Arc<Application>,
     endpoint_id: EndpointId,
@@ -90,13 +92,14 @@ impl AsRef<[u8]> for Payload {
 }
 
 impl Facts {
-    pub(super) fn new(input: &RenderInput<'_>, event_group: Option<&str>) -> Facts {
+    fn new(input: &RenderInput<'_>) -> Facts {
         let (message, endpoint) = (input.message, input.endpoint);
         Facts {
             message_id: message.id,
             event_id: message.event_id.clone(),
             event_type: message.event_type.clone(),
-            event_group: event_group.map(str::to_owned),
+            event_group: message.event_group.clone(),
+            test: message.test,
             created_at: message.created_at,
             application: Arc::clone(&message.application),
             endpoint_id: endpoint.id,
@@ -120,7 +123,8 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    pub(super) fn new(facts: Arc<Facts>) -> Scope {
+    pub(super) fn new(input: &RenderInput<'_>) -> Scope {
+        let facts = Arc::new(Facts::new(input));
         Scope { facts, request: None, body: None, signatures: None }
     }
 
@@ -221,6 +225,7 @@ impl Object for Noun {
             },
             (NounKind::Event, "type") => Value::from(facts.event_type.as_str()),
             (NounKind::Event, "group") => Value::from(facts.event_group.as_deref()),
+            (NounKind::Event, "test") => Value::from(facts.test),
             (NounKind::Event, "timestamp") => Value::from_object(Moment(facts.created_at)),
             (NounKind::Message, "id") => Value::from(facts.message_id.to_string()),
             (NounKind::Application, "id") => Value::from(facts.application.id.to_string()),

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::check::check_body;
 use super::render::{RenderError, endpoint_url};
+use super::scope::Scope;
 use super::{Contract, RenderInput};
 use crate::domain::{EndpointId, Failure};
 
@@ -41,7 +42,7 @@ impl Contract {
 
     pub(super) fn message(&self, input: &RenderInput<'_>) -> Result<WireMessage, RenderError> {
         let endpoint = input.endpoint;
-        let scope = self.scope(input);
+        let scope = Scope::new(input);
         let body = self.delivery.body.render(&scope)?;
         check_body(self, &body)?;
         let url = Arc::new(endpoint_url(endpoint)?);

@@ -14,6 +14,7 @@ mod message;
 mod pause;
 mod retry;
 mod secret;
+mod subscription;
 mod time;
 
 pub use application::*;
@@ -29,6 +30,7 @@ pub use message::*;
 pub use pause::*;
 pub use retry::*;
 pub use secret::*;
+pub use subscription::*;
 pub use time::*;
 
 use std::collections::BTreeMap;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::{
-    ApiKey, Application, ApplicationId, Attempt, AttemptId, DeliveryId, DeliveryState, Endpoint,
-    EndpointId, EndpointState, EventType, KeyId, LedgerLine, Message, MessageId, Next, NodeId,
-    PausePolicy, Reference, Result, Timestamp, Trigger,
+    ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, DeliveryState,
+    Endpoint, EndpointId, EndpointState, EventType, KeyId, LedgerLine, Message, MessageId, Next,
+    NodeId, PausePolicy, Reference, Result, Timestamp, Trigger,
 };
 
 pub mod sqlite;
@@ -59,16 +59,21 @@ pub struct NewMessage {
     pub only_application: Option<ApplicationId>,
     pub id: MessageId,
     pub event_type: String,
+    pub event_group: Option<String>,
     pub event_id: Option<String>,
     pub payload: Arc<str>,
     pub channels: Vec<String>,
     pub tags: Vec<String>,
+    pub test: bool,
+    pub audience: Audience,
 }
 
 /// What became of an accepted message. It is on disk.
 #[derive(Clone, Debug)]
 pub struct Accepted {
     pub message: Arc<Message>,
+    /// How many deliveries it made.
+    pub deliveries: u32,
     /// The deliveries that were claimed for this node, with their endpoints.
     pub claimed: Vec<(Job, Arc<Endpoint>)>,
     /// The endpoints whose delivery waits in the store because their lane was full. Those of
@@ -244,9 +249,9 @@ pub trait Store: Send + Sync {
     ) -> Result<()>;
 
     // Messages and deliveries.
-    /// Stores a message and one delivery for each endpoint that takes it, and claims the
+    /// Stores a message and one delivery for each endpoint of its audience, and claims the
     /// deliveries for which there is room. A second message with the same event id is a
-    /// conflict.
+    /// conflict, and so is one for a single endpoint that doesn't deliver at present.
     async fn accept(
         &self,
         message: NewMessage,

@@ -30,6 +30,7 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ),
     ("v1.endpoint.update", "PUT", "/api/v1/app/{app_id}/endpoint/{endpoint_id}"),
     ("v1.endpoint.update-headers", "PUT", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers"),
+    ("v1.event-type-group.list", "GET", "/api/v1/event-type-group"),
     ("v1.event-type.create", "POST", "/api/v1/event-type"),
     ("v1.event-type.delete", "DELETE", "/api/v1/event-type/{event_type_name}"),
     ("v1.event-type.get", "GET", "/api/v1/event-type/{event_type_name}"),

@@ -67,7 +67,10 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
         ("GET", "/api/v1/health", _) => (Nothing, Value::Null),
         (
             "GET",
-            "/api/v1/app" | "/api/v1/event-type" | "/api/v1/event-type/{event_type_name}",
+            "/api/v1/app"
+            | "/api/v1/event-type"
+            | "/api/v1/event-type/{event_type_name}"
+            | "/api/v1/event-type-group",
             _,
         ) => (Catalog, Value::Null),
         ("POST", "/api/v1/app", _) => (Environment, json!({ "name": "New" })),
@@ -75,7 +78,7 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
             (Environment, json!({ "name": "new.type", "description": "" }))
         }
         ("PUT" | "PATCH", "/api/v1/event-type/{event_type_name}", _) => {
-            (Environment, json!({ "description": "changed" }))
+            (Environment, json!({ "description": "changed", "example": { "new": true } }))
         }
         ("DELETE", "/api/v1/event-type/{event_type_name}", _) => (Environment, Value::Null),
         ("PUT" | "PATCH", _, Some("")) => (ApplicationItself, json!({ "name": "Changed" })),
@@ -123,7 +126,8 @@ impl World {
         let stranger = server.application(ABROAD, "stranger").await;
         let fields = json!({ "url": receiver.url("/").as_str(), "headers": { "x-custom": "1" } });
         let endpoint = server.endpoint(HOME, "victim", fields).await;
-        let own = json!({ "name": "own.type", "description": "ours" });
+        let own =
+            json!({ "name": "own.type", "description": "ours", "groupName": "own", "example": {} });
         server.call(HOME, "POST", "/api/v1/event-type", own).await.expect(201);
         let message = server.publish(HOME, "victim", "invoice.paid", r#"{"secret":"data"}"#).await;
         server.wait_for_status(HOME, "victim", &message, "succeeded").await;
