@@ -30,6 +30,7 @@ mod endpoint_input;
 mod endpoint_secret;
 mod error;
 mod event_type;
+mod example;
 mod extract;
 mod health;
 mod jwt;
@@ -125,6 +126,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(health::router())
         .merge(application::router())
         .merge(event_type::router())
+        .merge(example::router())
         .merge(endpoint::router())
         .merge(endpoint_secret::router())
         .merge(endpoint_headers::router())

@@ -70,6 +70,7 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
             "/api/v1/app"
             | "/api/v1/event-type"
             | "/api/v1/event-type/{event_type_name}"
+            | "/api/v1/event-type/{event_type_name}/example"
             | "/api/v1/event-type-group",
             _,
         ) => (Catalog, Value::Null),
@@ -96,6 +97,9 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
         }
         ("POST", _, Some("/msg/{msg_id}/endpoint/{endpoint_id}/resend")) => {
             (Application, Value::Null)
+        }
+        ("POST", _, Some("/send-example" | "/endpoint/{endpoint_id}/send-example")) => {
+            (Application, json!({ "eventType": "own.type" }))
         }
         ("GET", _, Some(_)) => (Application, Value::Null),
         ("DELETE", _, Some("/endpoint/{endpoint_id}")) => (Application, Value::Null),
