@@ -35,8 +35,8 @@ struct ExampleOut {
     #[schema(value_type = Object)]
     payload: Box<RawValue>,
     content_type: String,
-    /// The whole body that receivers get, with made-up ids and time: JSON where the content
-    /// type is, byte for byte; else a string.
+    /// The whole body that receivers get, with made-up ids and time: as it is where the contract
+    /// sends JSON, else as a string.
     #[schema(value_type = Object)]
     body: Box<RawValue>,
 }
@@ -81,8 +81,8 @@ async fn show(
     }))
 }
 
-/// The example with which a type was published, or else the first that its schema gives, which
-/// is where users of the Svix API have it.
+/// The type's own example, or else the first of its schema, which is where users of the Svix
+/// API keep it.
 fn example_of(event_type: &EventType) -> Option<Box<RawValue>> {
     #[derive(Deserialize)]
     struct Annotated {

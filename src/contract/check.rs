@@ -60,6 +60,8 @@ fn samples(contract: &Contract) -> Vec<Sample> {
         samples.push(Sample { transport: Transport::Websocket, url, ..plain.clone() });
     }
     samples.push(Sample { secret: None, ..plain.clone() });
+    // Types that the company adds need not be in a group.
+    samples.push(Sample { event_group: None, ..plain.clone() });
     samples.push(awkward(plain));
     samples
 }

@@ -192,7 +192,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Whether this message makes a delivery for it, if everybody may have it.
+    /// Whether it subscribes to this message, and isn't switched off.
     pub fn takes(&self, message: &Message) -> bool {
         let channel_matches = match &self.channels {
             None => true,
