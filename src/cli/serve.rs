@@ -193,7 +193,8 @@ fn open_store(config: &Config, entropy: &Entropy) -> anyhow::Result<SqliteStore>
     };
     let path = dir.join(STORE_FILE);
     let vault = Vault::new(key, entropy.clone());
-    SqliteStore::open(&path, vault, SqliteOptions::default())
+    let options = SqliteOptions { waiting: config.waiting, ..SqliteOptions::default() };
+    SqliteStore::open(&path, vault, options)
         .with_context(|| format!("the store {}", path.display()))
 }
 

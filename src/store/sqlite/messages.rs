@@ -30,7 +30,7 @@ pub(super) fn accept(
     let endpoints = batch.endpoints(&application)?;
     let epoch = batch.lease_epoch()?;
     let message = Arc::new(Message {
-        id: new.id,
+        id: batch.message_id(new.id)?,
         application,
         event_type: new.event_type,
         event_id: new.event_id,
@@ -72,6 +72,7 @@ pub(super) fn accept(
         }
     }
     batch.count(message.application.id, Totals { accepted: count, ..Totals::default() });
+    batch.tell(message.application.id);
     Ok(accepted)
 }
 
@@ -116,6 +117,14 @@ pub(super) fn by_id(
     ))?;
     let read = |row: &Row<'_>| Ok(read(row, application));
     select.query_row(params![application.id, id], read).optional()?.transpose()
+}
+
+/// The highest id of all messages.
+pub(super) fn newest(connection: &Connection) -> Fallible<MessageId> {
+    let mut select =
+        connection.prepare_cached("SELECT id FROM messages ORDER BY seq DESC LIMIT 1")?;
+    let newest = select.query_row([], |row| row.get(0)).optional()?;
+    Ok(newest.unwrap_or(MessageId::LOWEST))
 }
 
 pub(super) fn get(
