@@ -161,6 +161,24 @@ pub(super) async fn is_known(
     }
 }
 
+/// Says whether events of this type may be among those that were published, also when it is
+/// archived by now.
+///
+/// # Errors
+/// Those of the store.
+pub(super) async fn may_exist(
+    state: &ApiState,
+    environment: &Environment,
+    name: &str,
+) -> Result<bool> {
+    let contract: &Contract = &environment.contract;
+    if contract.events().is_empty() || contract.event(name).is_some() {
+        return Ok(true);
+    }
+    let own = state.own_event_types.of(&environment.name, &*state.store).await?;
+    Ok(own.contains_key(name))
+}
+
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {

@@ -115,6 +115,7 @@ impl Server {
             config.admin_key.as_ref(),
             config.jwt_secret.as_ref(),
         );
+        let stop = CancellationToken::new();
         let service = api::service(ApiParts {
             store: store.clone(),
             engine: engine.clone(),
@@ -123,8 +124,8 @@ impl Server {
             clock: clock.clone(),
             entropy,
             limits: config.api,
+            stopping: stop.clone(),
         });
-        let stop = CancellationToken::new();
         let listening = tokio::spawn(api::server::serve(
             listener,
             service,
