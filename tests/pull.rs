@@ -8,6 +8,7 @@ mod pull {
     mod polling;
     mod publishers;
     mod reader;
+    mod stalled;
     mod streaming;
     mod waiting;
 }
