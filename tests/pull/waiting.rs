@@ -1,13 +1,16 @@
 //! Long polls: held back until there is something, and no longer than they may be.
+#![allow(clippy::disallowed_methods)] // Real sockets need a guard in real time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hookwright::domain::Scope;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::reader::{EVENTS, HOME, ask, page, payloads, publish, server};
 use crate::support::credentials::{key, revoke};
@@ -174,4 +177,31 @@ async fn who_may_no_longer_read_is_told_so_instead_of_the_event() {
     until_waiting(&server, 1).await;
     server.call(HOME, "DELETE", "/api/v1/app/t", Value::Null).await.expect(204);
     waiting.await.unwrap().expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_is_not_missed_that_comes_while_waiting_begins() {
+    const ROUNDS: usize = 150;
+    let server = server().await;
+    let address = server.running().address;
+    let mut publisher = Api::connect(address, ADMIN_KEY).await;
+    let mut pollers = Vec::new();
+    for _ in 0..4 {
+        let (_, cursor, _) = page(&server, "").await;
+        pollers.push((Api::connect(address, ADMIN_KEY).await, cursor));
+    }
+    for round in 0..ROUNDS {
+        let polls = pollers.iter_mut().map(async |(api, cursor)| {
+            let path = format!("{EVENTS}?wait=60&after={cursor}");
+            let (status, answer) = api.call("GET", &path, String::new()).await.unwrap();
+            assert_eq!((status, payloads(&answer)), (200, vec![json!(round)]));
+            *cursor = answer["cursor"].as_str().unwrap().to_owned();
+        });
+        let body = format!(r#"{{"eventType":"e","payload":{round}}}"#);
+        let publish = publisher.call("POST", "/api/v1/app/t/msg", body);
+        // The clock stands still: a poll that missed the event would wait for ever.
+        let both = async { tokio::join!(join_all(polls), publish) };
+        let (_, published) = timeout(Duration::from_secs(20), both).await.expect("no event missed");
+        assert_eq!(published.unwrap().0, 202);
+    }
 }
