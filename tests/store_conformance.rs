@@ -68,7 +68,7 @@ macro_rules! conformance {
             events::events_come_in_the_order_of_their_commits,
             events::a_page_of_events_has_a_limit_of_events_and_of_bytes,
             events::looking_for_a_rare_type_is_done_in_steps,
-            events::only_live_applications_and_known_places_are_read,
+            events::events_are_read_while_their_application_lives,
             events::whoever_reads_while_others_publish_misses_nothing,
             claiming::what_is_due_is_claimed_oldest_first,
             claiming::a_claim_stops_at_so_many_bytes,

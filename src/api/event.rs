@@ -16,7 +16,7 @@ use super::extract::{Path, Query};
 use super::message::{MessageOut, split_commas};
 use super::page::checked_limit;
 use super::{ApiState, event_type};
-use crate::domain::{ApplicationId, Cursor, Error, ErrorCode, FieldError, Result};
+use crate::domain::{ApplicationId, Cursor, Error, FieldError, Result};
 use crate::store::{EventPage, EventQuery, EventStart};
 
 /// The word that stands for the cursor at the end.
@@ -114,10 +114,6 @@ fn refused(parameter: &str, message: impl Into<String>) -> Error {
     Error::fields(vec![FieldError::query(parameter, message)])
 }
 
-fn not_a_cursor() -> Error {
-    refused("after", "Not a cursor that this application's events were answered with")
-}
-
 /// Where `after` says to start.
 ///
 /// # Errors
@@ -127,7 +123,9 @@ pub(super) fn start(application: ApplicationId, after: Option<&str>) -> Result<E
         None => Ok(EventStart::Oldest),
         Some(LATEST) => Ok(EventStart::Latest),
         Some(text) => {
-            let cursor = Cursor::parse(application, text).map_err(|_| not_a_cursor())?;
+            let cursor = Cursor::parse(application, text).map_err(|_| {
+                refused("after", "Not a cursor that this application's events were answered with")
+            })?;
             Ok(EventStart::After(cursor.after))
         }
     }
@@ -170,13 +168,9 @@ impl EventReader {
     /// Reads the next page, if there is one by now.
     ///
     /// # Errors
-    /// Where the cursor is none of this store's, or the application is gone.
+    /// Those of the store; `not_found` where the application was deleted.
     pub(super) async fn read(&mut self) -> Result<EventPage> {
-        let page = self.state.store.read_events(self.application, self.query.clone()).await;
-        let page = page.map_err(|error| match error.code {
-            ErrorCode::Validation => not_a_cursor(),
-            _ => error,
-        })?;
+        let page = self.state.store.read_events(self.application, self.query.clone()).await?;
         self.query.start = EventStart::After(page.last);
         Ok(page)
     }

@@ -306,8 +306,6 @@ pub trait Store: Send + Sync {
     /// Reads events in the order of their commits. One that is committed later is found behind
     /// all that were read before, never between them. A store may stop looking before it found
     /// anything, where what it passes over is of other types.
-    ///
-    /// A start behind everything that this store ever held is a `validation_error`.
     async fn read_events(&self, application: ApplicationId, query: EventQuery)
     -> Result<EventPage>;
     /// Begins to wait for an application's events. Those that are there already are not told,

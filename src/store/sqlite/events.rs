@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use super::applications;
 use super::fault::{Fallible, damaged};
 use super::messages;
-use crate::domain::{Application, ApplicationId, Error, ErrorCode, MessageId};
+use crate::domain::{Application, ApplicationId, MessageId};
 use crate::store::{EventPage, EventQuery, EventStart};
 
 /// How many events are looked at for one page: a few milliseconds' worth. A reader of a rare
@@ -25,7 +25,7 @@ pub(super) fn read(
     let application = applications::live(connection, application)?;
     let start = match query.start {
         EventStart::Oldest => MessageId::LOWEST,
-        EventStart::After(id) => held(connection, id)?,
+        EventStart::After(id) => id,
         EventStart::Latest => {
             let last = newest_of(connection, application.id)?;
             return Ok(EventPage { events: Vec::new(), last, has_more: false });
@@ -33,16 +33,6 @@ pub(super) fn read(
     };
     let found = scan(connection, application.id, start, query)?;
     fetch(connection, &application, found, query.max_bytes)
-}
-
-/// Refuses a place that this store never had, as after an older copy of it was put back: its
-/// reader would miss everything up to there.
-fn held(connection: &Connection, id: MessageId) -> Fallible<MessageId> {
-    if id > messages::newest(connection)? {
-        let sentence = "This is behind the newest event that the store ever held.";
-        return Err(Error::new(ErrorCode::Validation, sentence).into());
-    }
-    Ok(id)
 }
 
 fn newest_of(connection: &Connection, application: ApplicationId) -> Fallible<MessageId> {
