@@ -73,6 +73,20 @@ pub(super) async fn find(
     Ok(own.get(name).map(|own| own.event_type.clone()))
 }
 
+/// Says whether events of this type may be among those that were published, also when it is
+/// archived by now.
+///
+/// # Errors
+/// Those of the store.
+pub(super) async fn may_exist(
+    state: &ApiState,
+    environment: &Environment,
+    name: &str,
+) -> Result<bool> {
+    let open = environment.contract.events().is_empty();
+    Ok(open || find(state, environment, name).await?.is_some())
+}
+
 /// All event types, also archived ones: the contract's in the order of its file, then the
 /// company's own by name.
 ///

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::NormalizePath;
 use utoipa_axum::router::OpenApiRouter;
@@ -29,6 +30,8 @@ mod endpoint_headers;
 mod endpoint_input;
 mod endpoint_secret;
 mod error;
+mod event;
+mod event_stream;
 mod event_type;
 mod example;
 mod extract;
@@ -55,6 +58,8 @@ pub struct ApiParts {
     pub clock: Clock,
     pub entropy: Entropy,
     pub limits: ApiLimits,
+    /// Cancelled when the server stops: what waits is answered then.
+    pub stopping: CancellationToken,
 }
 
 /// What the API takes.
@@ -132,6 +137,8 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(endpoint_headers::router())
         .merge(message::router())
         .merge(attempt::router())
+        .merge(event::router())
+        .merge(event_stream::router())
 }
 
 async fn unknown_path(request: Request) -> ApiError {

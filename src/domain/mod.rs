@@ -3,6 +3,7 @@
 
 mod application;
 mod attempt;
+mod cursor;
 mod delivery;
 mod endpoint;
 mod error;
@@ -19,6 +20,7 @@ mod time;
 
 pub use application::*;
 pub use attempt::*;
+pub use cursor::*;
 pub use delivery::*;
 pub use endpoint::*;
 pub use error::*;

@@ -12,9 +12,11 @@ use crate::domain::{
     NodeId, PausePolicy, Reference, Result, Timestamp, Trigger,
 };
 
+mod arrivals;
 pub mod sqlite;
 mod vault;
 
+pub use arrivals::{Arrivals, WaitingLimits};
 pub use vault::{MasterKey, Vault, VaultError};
 
 /// A claim on a delivery: until then, nobody but this node attempts it.
@@ -57,6 +59,8 @@ pub struct NewMessage {
     pub application: Reference,
     /// Where the caller's key covers a single application: it must be this one.
     pub only_application: Option<ApplicationId>,
+    /// The id that it gets, unless a message with a higher one is stored by then: ids grow in
+    /// the order of commits. It gets the next one after that.
     pub id: MessageId,
     pub event_type: String,
     pub event_group: Option<String>,
@@ -124,6 +128,40 @@ pub struct MessageFilter {
     pub tag: Option<String>,
     pub before: Option<Timestamp>,
     pub after: Option<Timestamp>,
+}
+
+/// Where a reader of events starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventStart {
+    /// With the oldest that is kept.
+    Oldest,
+    /// Behind the newest there is.
+    Latest,
+    /// Behind this one, which needn't be there any more.
+    After(MessageId),
+}
+
+/// Which of an application's events to read, in the order of their commits.
+#[derive(Clone, Debug)]
+pub struct EventQuery {
+    pub start: EventStart,
+    /// Empty for all.
+    pub event_types: Vec<String>,
+    /// Events in the page.
+    pub limit: u32,
+    /// Bytes of payloads in the page, but one event at least.
+    pub max_bytes: usize,
+}
+
+/// Events one after the other, and how far they reach.
+#[derive(Clone, Debug)]
+pub struct EventPage {
+    pub events: Vec<Arc<Message>>,
+    /// Nothing up to here is left to be read. It may lie behind the last event, where those in
+    /// between are of other types.
+    pub last: MessageId,
+    /// Whether there is something behind `last` that was not looked at.
+    pub has_more: bool,
 }
 
 /// Which attempts to list.
@@ -270,6 +308,18 @@ pub trait Store: Send + Sync {
         filter: MessageFilter,
         page: Page<MessageId>,
     ) -> Result<Vec<Arc<Message>>>;
+    /// Reads events in the order of their commits. One that is committed later is found behind
+    /// all that were read before, never between them. A store may stop looking before it found
+    /// anything, where what it passes over is of other types.
+    async fn read_events(&self, application: ApplicationId, query: EventQuery)
+    -> Result<EventPage>;
+    /// Begins to wait for an application's events. Those that are there already are not told,
+    /// so look for them after this and before waiting.
+    ///
+    /// `unavailable` or `rate_limit_exceeded` where as many wait as may.
+    fn arrivals(&self, application: ApplicationId) -> Result<Arrivals>;
+    /// How many readers wait for events at present.
+    fn readers_waiting(&self) -> usize;
     /// The deliveries of a message, with their endpoints (also deleted ones).
     async fn list_deliveries(
         &self,

@@ -44,6 +44,8 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("v1.event-type.list", "GET", "/api/v1/event-type"),
     ("v1.event-type.patch", "PATCH", "/api/v1/event-type/{event_type_name}"),
     ("v1.event-type.update", "PUT", "/api/v1/event-type/{event_type_name}"),
+    ("v1.event.list", "GET", "/api/v1/app/{app_id}/events"),
+    ("v1.event.stream", "GET", "/api/v1/app/{app_id}/events/stream"),
     ("v1.health.get", "GET", "/api/v1/health"),
     ("v1.message-attempt.get", "GET", "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}"),
     (

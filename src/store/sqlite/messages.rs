@@ -33,7 +33,7 @@ pub(super) fn accept(
     let endpoints = batch.endpoints(&application)?;
     let epoch = batch.lease_epoch()?;
     let message = Arc::new(Message {
-        id: new.id,
+        id: batch.message_id(new.id)?,
         application,
         event_type: new.event_type,
         event_group: new.event_group,
@@ -77,6 +77,7 @@ pub(super) fn accept(
     }
     let totals = Totals { accepted: accepted.deliveries.into(), ..Totals::default() };
     batch.count(message.application.id, totals);
+    batch.tell(message.application.id);
     Ok(accepted)
 }
 
@@ -142,6 +143,14 @@ pub(super) fn by_id(
     ))?;
     let read = |row: &Row<'_>| Ok(read(row, application));
     select.query_row(params![application.id, id], read).optional()?.transpose()
+}
+
+/// The highest id of all messages.
+pub(super) fn newest(connection: &Connection) -> Fallible<MessageId> {
+    let mut select =
+        connection.prepare_cached("SELECT id FROM messages ORDER BY seq DESC LIMIT 1")?;
+    let newest = select.query_row([], |row| row.get(0)).optional()?;
+    Ok(newest.unwrap_or(MessageId::LOWEST))
 }
 
 pub(super) fn get(
