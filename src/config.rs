@@ -92,6 +92,12 @@ pub struct Settings {
     /// Bytes of payloads held in memory altogether [default: 268435456]
     #[arg(long, env = "HOOKWRIGHT_HELD_BYTES", value_name = "BYTES")]
     held_bytes: Option<usize>,
+    /// Readers that wait for new events altogether [default: 4096]
+    #[arg(long, env = "HOOKWRIGHT_WAITING_READERS", value_name = "N")]
+    waiting_readers: Option<usize>,
+    /// Readers that wait for new events of one application [default: 64]
+    #[arg(long, env = "HOOKWRIGHT_WAITING_READERS_PER_APPLICATION", value_name = "N")]
+    waiting_readers_per_application: Option<usize>,
     /// The address that deliveries leave from [default: the system's choice]
     #[arg(long, env = "HOOKWRIGHT_SOURCE_ADDRESS", value_name = "IP")]
     source_address: Option<IpAddr>,
@@ -148,6 +154,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     pub api: crate::api::ApiLimits,
     pub lanes: crate::engine::LaneLimits,
+    pub waiting: crate::store::WaitingLimits,
     pub source_address: Option<IpAddr>,
     pub tls_ca_file: Option<PathBuf>,
     pub user_agent: Option<String>,
@@ -231,6 +238,8 @@ impl Settings {
             window,
             held,
             held_bytes,
+            waiting_readers,
+            waiting_readers_per_application,
             source_address,
             tls_ca_file,
             user_agent
@@ -241,6 +250,7 @@ impl Settings {
         let environments = self.environments()?;
         let api = crate::api::ApiLimits::default();
         let lanes = crate::engine::LaneLimits::default();
+        let waiting = crate::store::WaitingLimits::default();
         Ok(Config {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8071))),
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("data")),
@@ -271,6 +281,14 @@ impl Settings {
                 window: positive("window", self.window, lanes.window)?,
                 held: positive("held", self.held, lanes.held)?,
                 held_bytes: positive("held_bytes", self.held_bytes, lanes.held_bytes)?,
+            },
+            waiting: crate::store::WaitingLimits {
+                readers: positive("waiting_readers", self.waiting_readers, waiting.readers)?,
+                readers_per_application: positive(
+                    "waiting_readers_per_application",
+                    self.waiting_readers_per_application,
+                    waiting.readers_per_application,
+                )?,
             },
             source_address: self.source_address,
             tls_ca_file: self.tls_ca_file,

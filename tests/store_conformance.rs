@@ -5,6 +5,8 @@
 mod claiming;
 #[path = "store_conformance/endpoints.rs"]
 mod endpoints;
+#[path = "store_conformance/events.rs"]
+mod events;
 #[path = "store_conformance/ledger.rs"]
 mod ledger;
 #[path = "store_conformance/lists.rs"]
@@ -56,6 +58,9 @@ macro_rules! conformance {
             endpoints::a_deletion_with_a_large_backlog_counts_at_once,
             endpoints::enabling_a_paused_endpoint_clears_its_health,
             publishing::a_message_makes_a_delivery_for_each_endpoint_that_takes_it,
+            publishing::a_group_is_taken_with_whatever_is_published_in_it,
+            publishing::a_message_for_one_endpoint_goes_nowhere_else,
+            publishing::a_message_for_active_endpoints_does_not_wait_at_the_others,
             publishing::without_room_or_while_paused_a_delivery_waits_in_the_store,
             publishing::the_payload_keeps_its_bytes,
             publishing::an_event_id_is_taken_once_per_application,
@@ -64,6 +69,11 @@ macro_rules! conformance {
             publishing::callers_that_go_away_do_no_harm,
             publishing::ten_threads_publish_and_record_at_the_same_time,
             publishing::a_room_that_panics_fails_its_own_message_and_loses_no_other,
+            events::events_come_in_the_order_of_their_commits,
+            events::a_page_of_events_has_a_limit_of_events_and_of_bytes,
+            events::looking_for_a_rare_type_is_done_in_steps,
+            events::events_are_read_while_their_application_lives,
+            events::whoever_reads_while_others_publish_misses_nothing,
             claiming::what_is_due_is_claimed_oldest_first,
             claiming::a_claim_stops_at_so_many_bytes,
             claiming::nothing_is_claimed_twice_until_its_lease_runs_out,

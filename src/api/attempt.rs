@@ -66,6 +66,8 @@ struct AttemptOut {
     /// Why there was no answer.
     error: Option<AttemptError>,
     timing: AttemptTiming,
+    /// Whether the message is an example that was sent to try endpoints out.
+    test: bool,
     /// The message, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     msg: Option<MessageOut>,
@@ -145,6 +147,7 @@ impl AttemptOut {
             response_headers: answer.headers,
             error,
             timing: attempt.timing.into(),
+            test: message.test,
             msg: content.with_msg.then(|| MessageOut::new(&message, content.with_content)),
         }
     }

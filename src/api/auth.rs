@@ -112,9 +112,18 @@ pub(super) struct Caller {
     pub(super) environment: Arc<Environment>,
     /// The only application that the credential opens, where it is that narrow.
     pub(super) only_application: Option<ApplicationId>,
+    pub(super) credential: SecretText,
 }
 
 impl Caller {
+    /// Asks again whether the credential is good, for requests that go on for long.
+    ///
+    /// # Errors
+    /// Where it was revoked or has expired since.
+    pub(super) async fn check_again(&self, state: &ApiState) -> Result<()> {
+        state.authenticator.scope(self.credential.expose()).await.map(drop)
+    }
+
     /// The application of this name, if it is the caller's.
     pub(super) async fn application(
         &self,
@@ -176,7 +185,8 @@ pub(super) async fn caller(
     if named.is_some_and(|named| *named != *name) {
         return Err(Error::not_found());
     }
-    Ok(Caller { environment: state.environments.get(&name), only_application })
+    let (environment, credential) = (state.environments.get(&name), SecretText::new(credential));
+    Ok(Caller { environment, only_application, credential })
 }
 
 /// An admin key opens every environment, so a request with one has to say which it means.

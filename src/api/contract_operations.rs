@@ -13,10 +13,10 @@ use tower::ServiceExt;
 
 use super::auth::Caller;
 use super::contract_routes::Customers;
-use super::endpoint;
+use super::{catalog, endpoint};
 use crate::contract::SecretRules;
 use crate::contract::routes::{Answers, Call, Operation, RESPONSE_BYTES, Route};
-use crate::domain::{ALL_EVENTS, Application, Endpoint, Error, FieldError, Reference, Result};
+use crate::domain::{Application, Endpoint, Error, FieldError, Reference, Result};
 use crate::store::Page;
 
 /// What of a path's step is sent as it is.
@@ -193,9 +193,11 @@ impl Native<'_> {
         let input = &self.call.input;
         let offset = number(input, "offset", 0, usize::MAX)?;
         let limit = number(input, "limit", LIST_MAX, LIST_MAX)?;
-        let event_type = input.get("eventType").and_then(Value::as_str);
         let mut matching = self.all_endpoints().await?;
-        matching.retain(|endpoint| event_type.is_none_or(|name| subscribed(endpoint, name)));
+        if let Some(name) = input.get("eventType").and_then(Value::as_str) {
+            let group = self.group_of(name).await?;
+            matching.retain(|endpoint| endpoint.subscription.takes(name, group.as_deref()));
+        }
         let total = matching.len();
         let page = matching.iter().skip(offset).take(limit);
         let shown: Vec<String> = page
@@ -203,6 +205,12 @@ impl Native<'_> {
             .collect();
         let page = json!({ "count": shown.len(), "total": total }).to_string();
         Ok(vec![("endpoints", format!("[{}]", shown.join(","))), ("page", page)])
+    }
+
+    async fn group_of(&self, event_type: &str) -> Result<Option<String>> {
+        let found =
+            catalog::find(&self.customers.state, &self.caller.environment, event_type).await?;
+        Ok(found.and_then(|event_type| event_type.group))
     }
 
     /// All endpoints of the application, of which there can't be many.
@@ -271,14 +279,6 @@ fn query(input: &Map<String, Value>, more: &[(&str, &str)]) -> String {
         }
     }
     query.finish()
-}
-
-/// Whether an endpoint subscribed to an event type, by its name or to all of them.
-fn subscribed(endpoint: &Endpoint, event_type: &str) -> bool {
-    endpoint
-        .event_types
-        .as_ref()
-        .is_none_or(|types| types.iter().any(|wanted| wanted == event_type || wanted == ALL_EVENTS))
 }
 
 /// A whole number of the input, which came as one or as text.

@@ -22,7 +22,7 @@ use super::page::{List, Order, PageQuery};
 use crate::contract::SecretRules;
 use crate::domain::{
     Application, Auth, Endpoint, EndpointState, Metadata, Reference, Result, SecretText,
-    SigningSecret,
+    SigningSecret, Subscription,
 };
 use crate::store::EndpointChange;
 
@@ -50,6 +50,8 @@ struct EndpointOut {
     disabled_at: Option<String>,
     disabled_reason: Option<String>,
     filter_types: Option<Vec<String>>,
+    /// Whole groups that it takes beside these types.
+    filter_groups: Option<Vec<String>>,
     channels: Option<Vec<String>>,
     /// `webhook` or `websocket`.
     transport: &'static str,
@@ -105,7 +107,8 @@ impl From<&Endpoint> for EndpointOut {
             pause_reason,
             disabled_at,
             disabled_reason,
-            filter_types: endpoint.event_types.clone(),
+            filter_types: endpoint.subscription.types().map(<[String]>::to_vec),
+            filter_groups: endpoint.subscription.groups().map(<[String]>::to_vec),
             channels: endpoint.channels.clone(),
             transport: endpoint.transport.as_str(),
             method: endpoint.method.as_str(),
@@ -226,7 +229,7 @@ fn blank(state: &ApiState, application: &Application, caller: &Caller) -> Endpoi
         method: caller.environment.contract.endpoint().default_method,
         auth: Auth::None,
         headers: Vec::new(),
-        event_types: None,
+        subscription: Subscription::All,
         channels: None,
         metadata: Metadata::new(),
         state: EndpointState::Enabled,
@@ -321,6 +324,9 @@ struct EndpointPatch {
     filter_types: Option<Option<Vec<String>>>,
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<String>>)]
+    filter_groups: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<String>>)]
     channels: Option<Option<Vec<String>>>,
     metadata: Option<Metadata>,
     transport: Option<String>,
@@ -338,7 +344,10 @@ impl EndpointPatch {
             url: self.url.unwrap_or_else(|| endpoint.url.clone()),
             description: Some(self.description.unwrap_or_else(|| endpoint.description.clone())),
             uid: self.uid.unwrap_or_else(|| endpoint.uid.clone()),
-            filter_types: self.filter_types.unwrap_or_else(|| endpoint.event_types.clone()),
+            filter_types: self
+                .filter_types
+                .unwrap_or_else(|| endpoint.subscription.types().map(<[String]>::to_vec)),
+            filter_groups: self.filter_groups,
             channels: self.channels.unwrap_or_else(|| endpoint.channels.clone()),
             metadata: Some(self.metadata.unwrap_or_else(|| endpoint.metadata.clone())),
             name: self.name,

@@ -7,11 +7,12 @@ use serde::Deserialize;
 use url::Url;
 use utoipa::ToSchema;
 
+use super::extract::present;
 use super::names::Checks;
-use super::{ApiState, event_type};
+use super::{ApiState, catalog};
 use crate::domain::{
-    ALL_EVENTS, Auth, Endpoint, EndpointState, Metadata, Method, Result, SecretText, Timestamp,
-    Transport,
+    ALL_EVENTS, Auth, Endpoint, EndpointState, Metadata, Method, Result, SecretText, Subscription,
+    Timestamp, Transport,
 };
 use crate::environment::Environment;
 use crate::sender::MAX_URL_BYTES;
@@ -21,6 +22,9 @@ const CHANNELS_MAX: usize = 10;
 
 /// Event types that an endpoint names.
 const FILTER_TYPES_MAX: usize = 1_000;
+
+/// Groups that an endpoint names.
+const FILTER_GROUPS_MAX: usize = 100;
 
 /// An endpoint as the request describes it.
 #[derive(Deserialize, ToSchema)]
@@ -35,8 +39,13 @@ pub(super) struct EndpointIn {
     pub(super) uid: Option<String>,
     /// `true` switches it off; `false` enables it, also after it was paused.
     pub(super) disabled: Option<bool>,
-    /// The event types it takes; all of them where left out.
+    /// The event types it takes. Without types and groups it takes all events.
     pub(super) filter_types: Option<Vec<String>>,
+    /// The groups of which it takes every event, also those that are added later; beside
+    /// `filterTypes`, or alone. Where the contract lets whole groups be chosen.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub(super) filter_groups: Option<Option<Vec<String>>>,
     /// The channels it listens on; all of them where left out.
     pub(super) channels: Option<Vec<String>>,
     pub(super) metadata: Option<Metadata>,
@@ -88,13 +97,16 @@ impl EndpointIn {
     pub(super) fn apply_to(self, endpoint: Endpoint, now: Timestamp) -> Draft {
         let transport = self.transport.map(|text| text.parse().map_err(|()| text));
         let method = self.method.map(|text| text.parse().map_err(|()| text));
+        let groups = self
+            .filter_groups
+            .unwrap_or_else(|| endpoint.subscription.groups().map(<[String]>::to_vec));
         let endpoint = Endpoint {
             url: self.url,
             name: self.name.unwrap_or(endpoint.name),
             description: self.description.unwrap_or_default(),
             uid: self.uid,
             state: switched(endpoint.state, self.disabled, now),
-            event_types: self.filter_types,
+            subscription: Subscription::new(self.filter_types, groups),
             channels: self.channels,
             metadata: self.metadata.unwrap_or_default(),
             auth: self.auth.map_or(endpoint.auth, Auth::from),
@@ -171,9 +183,9 @@ impl Draft {
         checks.metadata("metadata", &endpoint.metadata);
         checks.rule("auth", rules.check_auth(&endpoint.auth));
         checks.rule("headers", rules.check_headers(&endpoint.headers));
-        let granted = was.and_then(|was| was.event_types.as_deref()).unwrap_or_default();
-        let wanted = endpoint.event_types.as_deref();
-        check_event_types(&mut checks, state, environment, wanted, granted).await?;
+        let granted = was.map(|was| &was.subscription);
+        check_subscription(&mut checks, state, environment, &endpoint.subscription, granted)
+            .await?;
         checks.finish()?;
         Ok(endpoint)
     }
@@ -202,29 +214,45 @@ fn check_url(
     }
 }
 
-async fn check_event_types(
+async fn check_subscription(
     checks: &mut Checks,
     state: &ApiState,
     environment: &Environment,
-    event_types: Option<&[String]>,
-    granted: &[String],
+    wanted: &Subscription,
+    granted: Option<&Subscription>,
 ) -> Result<()> {
     let rules = environment.contract.endpoint();
-    checks.rule("filterTypes", rules.check_event_count(event_types.map(<[String]>::len)));
-    let Some(wanted) = event_types else { return Ok(()) };
-    if wanted.is_empty() || wanted.len() > FILTER_TYPES_MAX {
-        checks.refuse("filterTypes", format!("Must have 1 to {FILTER_TYPES_MAX} items"));
+    checks.rule("filterTypes", rules.check_subscription(wanted));
+    if granted.is_none_or(|granted| granted.groups() != wanted.groups()) {
+        checks.rule("filterGroups", rules.check_groups(wanted));
+    }
+    let types = wanted.types().unwrap_or_default();
+    let groups = wanted.groups().unwrap_or_default();
+    if types.len() > FILTER_TYPES_MAX {
+        checks.refuse("filterTypes", format!("Must have at most {FILTER_TYPES_MAX} items"));
         return Ok(());
     }
-    for (index, name) in wanted.iter().enumerate().filter(|(_, name)| !granted.contains(name)) {
+    if groups.len() > FILTER_GROUPS_MAX {
+        checks.refuse("filterGroups", format!("Must have at most {FILTER_GROUPS_MAX} items"));
+        return Ok(());
+    }
+    let granted_types = granted.and_then(Subscription::types).unwrap_or_default();
+    for (index, name) in types.iter().enumerate().filter(|(_, one)| !granted_types.contains(one)) {
         let known = match name.as_str() {
             ALL_EVENTS => rules.wildcard,
-            name => event_type::is_known(state, environment, name).await?,
+            name => catalog::entry(state, environment, name).await?.is_some(),
         };
         if !known {
-            let shown: String = name.chars().take(64).collect();
-            let field = format!("filterTypes.{index}");
-            checks.refuse(&field, format!("`{shown}` is not in the catalog of event types"));
+            checks.refuse(&format!("filterTypes.{index}"), catalog::no_event_type(name));
+        }
+    }
+    let granted_groups = granted.and_then(Subscription::groups).unwrap_or_default();
+    for (index, name) in groups.iter().enumerate().filter(|(_, one)| !granted_groups.contains(one))
+    {
+        if !catalog::has_group(state, environment, name).await? {
+            let shown = catalog::shown(name);
+            let message = format!("`{shown}` is not in the catalog of groups");
+            checks.refuse(&format!("filterGroups.{index}"), message);
         }
     }
     Ok(())

@@ -11,25 +11,32 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ApiState;
 use super::auth::Caller;
 use super::error::{ApiResult, ErrorBody, ValidationBody};
 use super::extract::{Body, Path, Query, present};
 use super::names::Checks;
 use super::page::{Order, checked_limit};
-use super::payload;
-use crate::contract::{Contract, EventSpec};
-use crate::domain::{Error, EventType, Result, Timestamp};
-use crate::environment::Environment;
+use super::{ApiState, catalog, payload};
+use crate::contract::{Contract, Schema};
+use crate::domain::{Error, EventType, Result};
 
 /// The version under which a schema is kept, as the Svix API numbers them.
 const SCHEMA_VERSION: &str = "1";
+
+/// The longest schema of an own event type, in bytes.
+const SCHEMA_MAX_BYTES: usize = 64 * 1024;
+
+/// The longest example of an own event type, in bytes.
+const EXAMPLE_MAX_BYTES: usize = 64 * 1024;
 
 /// Event types that a company may add to an environment.
 const OWN_EVENT_TYPES_MAX: usize = 10_000;
 
 pub(super) fn router() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, patch, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, patch, delete))
+        .routes(routes!(list_groups))
 }
 
 /// Raw JSON, by version.
@@ -80,6 +87,12 @@ struct EventTypePatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<BTreeMap<String, Object>>)]
     schemas: Option<Option<Schemas>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    title: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
+    example: Option<Option<Box<RawValue>>>,
 }
 
 /// An event type.
@@ -124,43 +137,6 @@ impl From<EventType> for EventTypeOut {
     }
 }
 
-fn from_spec(spec: &EventSpec) -> EventType {
-    EventType {
-        name: spec.name.clone(),
-        group: spec.group.clone(),
-        title: Some(spec.title.clone()),
-        description: spec.description.clone(),
-        schema: spec.schema.as_ref().map(|schema| schema.text().to_owned()),
-        example: spec.example.as_deref().map(str::to_owned),
-        archived: false,
-        from_contract: true,
-        created_at: Timestamp::EPOCH,
-        updated_at: Timestamp::EPOCH,
-    }
-}
-
-/// Says whether an event type may be published or subscribed to.
-///
-/// A contract with a catalog takes what is in it and what the company added; one without (the
-/// `standard` contract) leaves the names to the company, which need not declare them.
-///
-/// # Errors
-/// Those of the store.
-pub(super) async fn is_known(
-    state: &ApiState,
-    environment: &Environment,
-    name: &str,
-) -> Result<bool> {
-    let contract: &Contract = &environment.contract;
-    if contract.event(name).is_some() {
-        return Ok(true);
-    }
-    match state.own_event_types.of(&environment.name, &*state.store).await?.get(name) {
-        Some(own) => Ok(!own.archived),
-        None => Ok(contract.events().is_empty()),
-    }
-}
-
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
@@ -173,6 +149,8 @@ struct ListQuery {
     order: Option<Order>,
     #[serde(default)]
     include_archived: bool,
+    /// Only those of this group.
+    group: Option<String>,
 }
 
 /// A page of event types, by name.
@@ -196,11 +174,11 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> ApiResult<Json<EventTypeList>> {
     let limit = checked_limit(query.limit)? as usize;
-    let mut all: Vec<EventType> =
-        caller.environment.contract.events().iter().map(from_spec).collect();
-    let own = state.own_event_types.of(&caller.environment.name, &*state.store).await?;
-    all.extend(own.values().cloned());
+    let mut all = catalog::all(&state, &caller.environment).await?;
     all.retain(|one| query.include_archived || !one.archived);
+    if let Some(group) = &query.group {
+        all.retain(|one| one.group.as_ref() == Some(group));
+    }
     let along = |a: &str, b: &str| match query.order.unwrap_or(Order::Ascending) {
         Order::Ascending => a.cmp(b),
         Order::Descending => b.cmp(a),
@@ -220,11 +198,7 @@ async fn list(
 }
 
 async fn find(state: &ApiState, caller: &Caller, name: &str) -> Result<EventType> {
-    if let Some(spec) = caller.environment.contract.event(name) {
-        return Ok(from_spec(spec));
-    }
-    let own = state.own_event_types.of(&caller.environment.name, &*state.store).await?;
-    own.get(name).cloned().ok_or_else(Error::not_found)
+    catalog::find(state, &caller.environment, name).await?.ok_or_else(Error::not_found)
 }
 
 /// An own event type, to be changed.
@@ -245,22 +219,57 @@ fn refuse_contract_types(event_type: &EventType) -> Result<()> {
     Ok(())
 }
 
-fn check(event_type: &EventType) -> Result<()> {
+fn check(event_type: &EventType, contract: &Contract) -> Result<()> {
     let mut checks = Checks::default();
     checks.name("name", &event_type.name);
     checks.text("description", &event_type.description, false);
-    checks.text("groupName", event_type.group.as_deref().unwrap_or_default(), false);
     checks.text("title", event_type.title.as_deref().unwrap_or_default(), false);
-    for (field, text) in [("schemas", &event_type.schema), ("example", &event_type.example)] {
-        if let Some(Err(reason)) = text.as_deref().map(payload::check) {
-            checks.refuse(field, reason);
-        }
+    if let Some(group) = &event_type.group
+        && !contract.groups().iter().any(|known| known.name == *group)
+    {
+        checks.name("groupName", group);
+    }
+    let compiled = event_type.schema.as_deref().and_then(|text| check_schema(&mut checks, text));
+    if let Some(example) = &event_type.example {
+        check_example(&mut checks, example, compiled.as_ref());
     }
     checks.finish()
 }
 
+/// What could not check payloads would be found out at publishing.
+fn check_schema(checks: &mut Checks, text: &str) -> Option<Schema> {
+    let field = format!("schemas.{SCHEMA_VERSION}");
+    if text.len() > SCHEMA_MAX_BYTES {
+        checks.refuse(&field, format!("Must have at most {SCHEMA_MAX_BYTES} bytes"));
+        return None;
+    }
+    let compiled = payload::check(text).and_then(|()| Schema::compile(text.into()));
+    compiled.map_err(|reason| checks.refuse(&field, reason)).ok()
+}
+
+/// An example that breaks its own schema would be refused when somebody sends it.
+fn check_example(checks: &mut Checks, text: &str, schema: Option<&Schema>) {
+    if text.len() > EXAMPLE_MAX_BYTES {
+        checks.refuse("example", format!("Must have at most {EXAMPLE_MAX_BYTES} bytes"));
+        return;
+    }
+    if let Err(reason) = payload::check(text) {
+        checks.refuse("example", reason);
+        return;
+    }
+    let errors = schema.map(|schema| schema.check(text)).and_then(Result::err).unwrap_or_default();
+    for error in errors {
+        let path = std::iter::once("example".to_owned()).chain(error.location);
+        checks.refuse_at(path.collect(), error.message);
+    }
+}
+
 fn schema(schemas: Option<Schemas>) -> Option<String> {
     schemas?.remove(SCHEMA_VERSION).map(|raw| raw.get().to_owned())
+}
+
+fn example(raw: Option<Box<RawValue>>) -> Option<String> {
+    raw.map(|raw| raw.get().to_owned())
 }
 
 /// Add an event type
@@ -276,12 +285,12 @@ async fn create(
     caller.require_environment()?;
     let environment = &caller.environment;
     if let Some(spec) = environment.contract.event(&input.name) {
-        refuse_contract_types(&from_spec(spec))?;
+        refuse_contract_types(&catalog::from_spec(spec))?;
     }
     let now = state.clock.now();
     let event_type = EventType {
         schema: schema(input.schemas),
-        example: input.example.map(|raw| raw.get().to_owned()),
+        example: example(input.example),
         name: input.name,
         group: input.group_name,
         title: input.title,
@@ -291,7 +300,7 @@ async fn create(
         created_at: now,
         updated_at: now,
     };
-    check(&event_type)?;
+    check(&event_type, &environment.contract)?;
     let own = &state.own_event_types;
     if own.of(&environment.name, &*state.store).await?.len() >= OWN_EVENT_TYPES_MAX {
         let detail = format!("An environment can have {OWN_EVENT_TYPES_MAX} own event types");
@@ -327,7 +336,7 @@ async fn update(
     let found = find_own(&state, &caller, &name).await?;
     let changed = EventType {
         schema: schema(input.schemas),
-        example: input.example.map(|raw| raw.get().to_owned()),
+        example: example(input.example),
         group: input.group_name,
         title: input.title,
         description: input.description,
@@ -353,7 +362,9 @@ async fn patch(
         description: change.description.unwrap_or(found.description),
         archived: change.archived.unwrap_or(found.archived),
         group: change.group_name.unwrap_or(found.group),
+        title: change.title.unwrap_or(found.title),
         schema: change.schemas.map_or(found.schema, schema),
+        example: change.example.map_or(found.example, example),
         ..found
     };
     store_changed(&state, &caller, changed).await
@@ -364,7 +375,7 @@ async fn store_changed(
     caller: &Caller,
     changed: EventType,
 ) -> ApiResult<Json<EventTypeOut>> {
-    check(&changed)?;
+    check(&changed, &caller.environment.contract)?;
     let changed = EventType { updated_at: state.clock.now(), ..changed };
     let environment = &caller.environment.name;
     state.own_event_types.put(environment, changed.clone(), true, &*state.store).await?;
@@ -386,4 +397,71 @@ async fn delete(
     let environment = &caller.environment.name;
     state.own_event_types.delete(environment, &found.name, &*state.store).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A group of event types.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct EventTypeGroupOut {
+    name: String,
+    /// For people.
+    title: String,
+    description: String,
+    /// The names of its event types that aren't archived.
+    event_types: Vec<String>,
+    /// Whether it comes from the contract.
+    from_contract: bool,
+}
+
+/// A page of groups.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct EventTypeGroupList {
+    data: Vec<EventTypeGroupOut>,
+    iterator: Option<String>,
+    prev_iterator: Option<String>,
+    done: bool,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct GroupListQuery {
+    /// Items in the page, 1 to 250; 50 unless told.
+    limit: Option<u32>,
+    /// The `iterator` of another page: the name of its last item.
+    iterator: Option<String>,
+}
+
+/// List the groups of event types
+///
+/// The contract's in its own order, then those that only own event types have, by name.
+#[utoipa::path(get, path = "/api/v1/event-type-group", tag = "Event type", operation_id = "v1.event-type-group.list",
+    params(GroupListQuery), responses((status = 200, body = EventTypeGroupList)))]
+async fn list_groups(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<GroupListQuery>,
+) -> ApiResult<Json<EventTypeGroupList>> {
+    let limit = checked_limit(query.limit)? as usize;
+    let mut groups = catalog::groups(&state, &caller.environment).await?;
+    if let Some(after) = &query.iterator
+        && let Some(place) = groups.iter().position(|group| group.name == *after)
+    {
+        groups.drain(..=place);
+    }
+    let done = groups.len() <= limit;
+    groups.truncate(limit);
+    let show = |group: catalog::Group| EventTypeGroupOut {
+        name: group.name,
+        title: group.title,
+        description: group.description,
+        event_types: group.event_types,
+        from_contract: group.from_contract,
+    };
+    Ok(Json(EventTypeGroupList {
+        iterator: groups.last().map(|group| group.name.clone()),
+        prev_iterator: None,
+        done,
+        data: groups.into_iter().map(show).collect(),
+    }))
 }

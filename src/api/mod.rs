@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::NormalizePath;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,6 +23,7 @@ mod application;
 mod application_secret;
 mod attempt;
 pub mod auth;
+mod catalog;
 mod contract_operations;
 mod contract_routes;
 mod endpoint;
@@ -29,7 +31,10 @@ mod endpoint_headers;
 mod endpoint_input;
 mod endpoint_secret;
 mod error;
+mod event;
+mod event_stream;
 mod event_type;
+mod example;
 mod extract;
 mod health;
 mod jwt;
@@ -54,6 +59,8 @@ pub struct ApiParts {
     pub clock: Clock,
     pub entropy: Entropy,
     pub limits: ApiLimits,
+    /// Cancelled when the server stops: what waits is answered then.
+    pub stopping: CancellationToken,
 }
 
 /// What the API takes.
@@ -126,11 +133,14 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(application::router())
         .merge(application_secret::router())
         .merge(event_type::router())
+        .merge(example::router())
         .merge(endpoint::router())
         .merge(endpoint_secret::router())
         .merge(endpoint_headers::router())
         .merge(message::router())
         .merge(attempt::router())
+        .merge(event::router())
+        .merge(event_stream::router())
 }
 
 async fn unknown_path(request: Request) -> ApiError {

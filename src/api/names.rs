@@ -11,6 +11,12 @@ const TEXT_MAX_CHARS: usize = 2_048;
 /// Entries of an object's metadata.
 const METADATA_MAX_ENTRIES: usize = 50;
 
+/// Whether this can be a uid, event id, event type, group or channel.
+pub(super) fn is_name(value: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !value.is_empty() && value.len() <= NAME_MAX_BYTES && value.bytes().all(allowed)
+}
+
 /// Collects refused fields, so that a request with three mistakes gets three answers at once.
 #[derive(Default)]
 pub(super) struct Checks(Vec<FieldError>);
@@ -18,6 +24,11 @@ pub(super) struct Checks(Vec<FieldError>);
 impl Checks {
     pub(super) fn refuse(&mut self, field: &str, message: impl Into<String>) {
         self.0.push(FieldError::body(field, message));
+    }
+
+    /// Refuses the value at the end of this path, whose steps may contain dots.
+    pub(super) fn refuse_at(&mut self, path: Vec<String>, message: impl Into<String>) {
+        self.0.push(FieldError::body_at(path, message));
     }
 
     /// The verdict of a rule that is kept elsewhere.
@@ -29,8 +40,7 @@ impl Checks {
 
     /// A uid, event id, event type or channel: letters, digits, `-`, `_` and `.`.
     pub(super) fn name(&mut self, field: &str, value: &str) {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if value.is_empty() || value.len() > NAME_MAX_BYTES || !value.bytes().all(allowed) {
+        if !is_name(value) {
             self.refuse(
                 field,
                 format!(

@@ -115,6 +115,7 @@ impl Server {
             config.admin_key.as_ref(),
             config.jwt_secret.as_ref(),
         );
+        let stop = CancellationToken::new();
         let service = api::service(ApiParts {
             store: store.clone(),
             engine: engine.clone(),
@@ -123,8 +124,8 @@ impl Server {
             clock: clock.clone(),
             entropy,
             limits: config.api,
+            stopping: stop.clone(),
         });
-        let stop = CancellationToken::new();
         let listening = tokio::spawn(api::server::serve(
             listener,
             service,
@@ -193,7 +194,8 @@ fn open_store(config: &Config, entropy: &Entropy) -> anyhow::Result<SqliteStore>
     };
     let path = dir.join(STORE_FILE);
     let vault = Vault::new(key, entropy.clone());
-    SqliteStore::open(&path, vault, SqliteOptions::default())
+    let options = SqliteOptions { waiting: config.waiting, ..SqliteOptions::default() };
+    SqliteStore::open(&path, vault, options)
         .with_context(|| format!("the store {}", path.display()))
 }
 

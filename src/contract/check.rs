@@ -8,6 +8,7 @@ use super::json;
 use super::problem::Problems;
 use super::render::RenderError;
 use super::sample::Sample;
+use super::scope::Scope;
 use super::secret::SecretKind;
 use super::signature::Stage;
 use super::template::{Template, TemplateError};
@@ -23,7 +24,7 @@ pub(super) fn check(contract: &Contract, problems: &mut Problems<'_>) {
             let named = contract.name_signatures(
                 Stage::Event,
                 &contract.signing_keys(input.endpoint, input.now)?,
-                contract.scope(input),
+                Scope::new(input),
             )?;
             let body = contract.delivery.body.render(&named)?;
             check_body(&contract.delivery.body, contract.delivery.is_json, &body)?;
@@ -89,6 +90,8 @@ fn samples(contract: &Contract) -> Vec<Sample> {
         let secret = contract.secret.example_of(SecretKind::Ed25519);
         samples.push(Sample { secret, ..plain.clone() });
     }
+    // Types that the company adds need not be in a group.
+    samples.push(Sample { event_group: None, ..plain.clone() });
     samples.push(awkward(plain));
     samples
 }

@@ -228,6 +228,9 @@ pub(super) struct RawEndpoint {
     pub(super) https_only: Key<bool>,
     /// Whether `*` stands for all events: false where left out.
     pub(super) wildcard: Key<bool>,
+    /// Whether whole groups may be chosen, with what is added to them later: false where left
+    /// out.
+    pub(super) groups: Key<bool>,
     /// Whether at least one event must be chosen: `optional` (where left out) or `required`.
     pub(super) events: Key<Presence>,
     /// Whether an endpoint takes exactly one event: false where left out.

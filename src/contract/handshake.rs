@@ -170,7 +170,7 @@ impl Contract {
         let message = stand_in(handshake, input);
         let delivery =
             RenderInput { message: &message, endpoint: input.endpoint, attempt: 1, now: input.now };
-        let mut scope = self.scope(&delivery).with_challenge(Arc::clone(&input.challenge));
+        let mut scope = Scope::new(&delivery).with_challenge(Arc::clone(&input.challenge));
         let current = input.endpoint.signing_secrets(input.now).next();
         if let Some(secret) = current.and_then(|secret| self.secret.known(secret)) {
             scope = scope.with_secret(Arc::new(secret));
@@ -237,10 +237,12 @@ fn stand_in(handshake: &Handshake, input: &HandshakeInput<'_>) -> Message {
         id: input.id,
         application: Arc::clone(&input.application),
         event_type: handshake.event.clone(),
+        event_group: None,
         event_id: None,
         payload: Arc::from("{}"),
         channels: Vec::new(),
         tags: Vec::new(),
+        test: false,
         created_at: input.now,
     }
 }

@@ -348,6 +348,7 @@ fn endpoint_rules(
         unique_name: or(&raw.unique_name, false),
         https_only: or(&raw.https_only, false),
         wildcard: or(&raw.wildcard, false),
+        groups: or(&raw.groups, false),
         events: or(&raw.events, Default::default()),
         single_event: or(&raw.single_event, false),
         reserved_headers,

@@ -134,6 +134,11 @@ fn bodies_have_to_be_json_for_every_event() {
     // An event that no group matches has none, which a template has to cope with.
     let group = format!("{HEAD}[delivery]\nbody = '[{{{{ event.group }}}}]'\n");
     assert_eq!(problems(&group), Vec::<String>::new());
+    // Even where every event of the catalog has one: those that the company adds need not.
+    let catalog = "[[groups]]\nname = \"g\"\n[[events]]\nname = \"e\"\ngroup = \"g\"\n";
+    let group = format!("{HEAD}[delivery]\nbody = '[{{{{ event.group|length }}}}]'\n{catalog}");
+    let problem = only(&group);
+    assert!(problem.starts_with("acme.toml:3: delivery.body: "), "{problem}");
 }
 
 #[test]

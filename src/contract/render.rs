@@ -10,7 +10,7 @@ use url::Url;
 
 use super::filters::percent_encode;
 use super::key_pair::SigningKey;
-use super::scope::{Facts, Scope};
+use super::scope::Scope;
 use super::signature::{Algorithm, Signature, Stage};
 use super::template::{Template, TemplateError};
 use super::{Contract, RenderInput, WireRequest};
@@ -76,7 +76,7 @@ impl Contract {
     pub(super) fn request(&self, input: &RenderInput<'_>) -> Result<WireRequest, RenderError> {
         let endpoint = input.endpoint;
         let keys = self.signing_keys(endpoint, input.now)?;
-        let scope = self.name_signatures(Stage::Event, &keys, self.scope(input))?;
+        let scope = self.name_signatures(Stage::Event, &keys, Scope::new(input))?;
         let rendered = self.delivery.body.render(&scope)?;
         let method = endpoint.method;
         let mut url = endpoint_url(endpoint)?;
@@ -147,12 +147,6 @@ impl Contract {
             }
         }
         Ok(())
-    }
-
-    /// The facts that templates can name.
-    pub(super) fn scope(&self, input: &RenderInput<'_>) -> Scope {
-        let group = self.catalog.event(&input.message.event_type).and_then(|e| e.group.as_deref());
-        Scope::new(Arc::new(Facts::new(input, group)))
     }
 
     /// Appends the body to the query.

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::problem::did_you_mean;
-use crate::domain::{Auth, AuthKind, Method, SecretText, Transport};
+use crate::domain::{Auth, AuthKind, Method, SecretText, Subscription, Transport};
 
 /// The longest value of a custom header, in bytes.
 pub const CUSTOM_HEADER_VALUE_BYTES: usize = 4 * 1024;
@@ -59,6 +59,8 @@ pub struct EndpointRules {
     pub https_only: bool,
     /// Whether `*` stands for all events.
     pub wildcard: bool,
+    /// Whether whole groups may be chosen, with what is added to them later.
+    pub groups: bool,
     /// Whether at least one event has to be chosen.
     pub events: Presence,
     /// Whether no more than one event may be chosen.
@@ -139,20 +141,30 @@ impl EndpointRules {
     }
 
     /// # Errors
-    /// Where the number of chosen events isn't what the contract asks for. `None` stands for
-    /// all events.
-    pub fn check_event_count(&self, chosen: Option<usize>) -> Result<(), String> {
+    /// Where the number of chosen events isn't what the contract asks for.
+    pub fn check_subscription(&self, subscription: &Subscription) -> Result<(), String> {
+        let chosen = match subscription {
+            Subscription::All => None,
+            Subscription::Chosen { types, groups } => Some((types.len(), groups.len())),
+        };
         match chosen {
-            Some(1) => Ok(()),
+            Some((1, 0)) => Ok(()),
             _ if self.single_event => Err("Exactly one event must be chosen.".to_owned()),
+            Some((0, 0)) => Err("At least one event must be chosen.".to_owned()),
             None if self.events == Presence::Required && !self.wildcard => {
-                Err("At least one event must be chosen.".to_owned())
-            }
-            Some(0) if self.events == Presence::Required => {
                 Err("At least one event must be chosen.".to_owned())
             }
             _ => Ok(()),
         }
+    }
+
+    /// # Errors
+    /// Where whole groups are chosen and the contract offers only single events.
+    pub fn check_groups(&self, subscription: &Subscription) -> Result<(), String> {
+        if !self.groups && subscription.groups().is_some() {
+            return Err("Whole groups of events can't be chosen.".to_owned());
+        }
+        Ok(())
     }
 
     /// Whether a custom header of this name would take the place of one that isn't the
@@ -209,6 +221,7 @@ mod tests {
             unique_name: false,
             https_only: true,
             wildcard: false,
+            groups: false,
             events: Presence::Required,
             single_event: false,
             reserved_headers: vec![HeaderName::from_static("x-signature")],
@@ -247,15 +260,25 @@ mod tests {
     #[test]
     fn the_number_of_events_follows_the_contract() {
         let required = rules();
-        assert!(required.check_event_count(None).is_err());
-        assert!(required.check_event_count(Some(0)).is_err());
-        assert_eq!(required.check_event_count(Some(3)), Ok(()));
+        let chosen = |types: usize, groups: usize| Subscription::Chosen {
+            types: vec!["a.b".to_owned(); types],
+            groups: vec!["a".to_owned(); groups],
+        };
+        assert!(required.check_subscription(&Subscription::All).is_err());
+        assert!(required.check_subscription(&chosen(0, 0)).is_err());
+        assert_eq!(required.check_subscription(&chosen(3, 0)), Ok(()));
+        assert_eq!(required.check_subscription(&chosen(0, 1)), Ok(()));
         let wildcard = EndpointRules { wildcard: true, ..rules() };
-        assert_eq!(wildcard.check_event_count(None), Ok(()));
-        let single = EndpointRules { single_event: true, ..rules() };
-        assert_eq!(single.check_event_count(Some(1)), Ok(()));
-        assert!(single.check_event_count(Some(2)).is_err());
-        assert!(single.check_event_count(None).is_err());
+        assert_eq!(wildcard.check_subscription(&Subscription::All), Ok(()));
+        let single = EndpointRules { single_event: true, groups: true, ..rules() };
+        assert_eq!(single.check_subscription(&chosen(1, 0)), Ok(()));
+        assert!(single.check_subscription(&chosen(2, 0)).is_err());
+        assert!(single.check_subscription(&chosen(0, 1)).is_err());
+        assert!(single.check_subscription(&chosen(1, 1)).is_err());
+        assert!(single.check_subscription(&Subscription::All).is_err());
+        assert!(required.check_groups(&chosen(1, 1)).is_err());
+        assert_eq!(required.check_groups(&chosen(1, 0)), Ok(()));
+        assert_eq!(single.check_groups(&chosen(0, 1)), Ok(()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::problem::did_you_mean;
 use super::{Contract, RenderInput, WireRequest};
 use crate::domain::{
     Application, ApplicationId, Auth, Endpoint, EndpointId, EndpointState, Failure, Message,
-    MessageId, Metadata, Method, SecretText, SigningSecret, Timestamp, Transport,
+    MessageId, Metadata, Method, SecretText, SigningSecret, Subscription, Timestamp, Transport,
 };
 
 /// 2025-01-15 14:32:00 UTC: examples are the same every time.
@@ -19,10 +19,12 @@ const URL: &str = "https://example.com/webhooks";
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub event_type: String,
+    pub event_group: Option<String>,
     pub event_id: Option<String>,
     /// Raw JSON.
     pub payload: Arc<str>,
     pub environment: Arc<str>,
+    pub application_id: ApplicationId,
     pub application_uid: String,
     pub application_name: String,
     pub endpoint_name: String,
@@ -57,12 +59,20 @@ impl Contract {
             return Err(format!("{} has no event \"{name}\"{hint}.", self.title()));
         }
         let name = spec.map(|spec| spec.name.as_str()).or(event_type).unwrap_or(EVENT);
+        let group = spec.and_then(|spec| spec.group.as_deref());
         let example = spec.and_then(|spec| spec.example.clone());
-        Ok(Sample {
-            event_type: name.to_owned(),
+        Ok(self.sample_of(name, group, example.unwrap_or_else(|| PAYLOAD.into())))
+    }
+
+    /// A sample of any event: also of one that the company added to the catalog.
+    pub fn sample_of(&self, event_type: &str, group: Option<&str>, payload: Arc<str>) -> Sample {
+        Sample {
+            event_type: event_type.to_owned(),
+            event_group: group.map(str::to_owned),
             event_id: None,
-            payload: example.unwrap_or_else(|| PAYLOAD.into()),
+            payload,
             environment: "production".into(),
+            application_id: ApplicationId::at(TIME, [1; 8]),
             application_uid: "brand_abc123".to_owned(),
             application_name: "Example".to_owned(),
             endpoint_name: "Example webhook".to_owned(),
@@ -73,7 +83,12 @@ impl Contract {
             replaced: None,
             attempt: 1,
             time: TIME,
-        })
+        }
+    }
+
+    /// Whether bodies are JSON.
+    pub fn sends_json(&self) -> bool {
+        self.delivery.is_json
     }
 
     /// The exact request that a receiver would get.
@@ -96,7 +111,7 @@ impl Sample {
 
     fn message(&self) -> Message {
         let application = Application {
-            id: ApplicationId::at(self.time, [1; 8]),
+            id: self.application_id,
             environment: Arc::clone(&self.environment),
             uid: Some(self.application_uid.clone()),
             name: self.application_name.clone(),
@@ -108,10 +123,12 @@ impl Sample {
             id: MessageId::at(self.time, [2; 8]),
             application: Arc::new(application),
             event_type: self.event_type.clone(),
+            event_group: self.event_group.clone(),
             event_id: self.event_id.clone(),
             payload: Arc::clone(&self.payload),
             channels: Vec::new(),
             tags: Vec::new(),
+            test: false,
             created_at: self.time,
         }
     }
@@ -133,7 +150,7 @@ impl Sample {
             method: self.method,
             auth: Auth::None,
             headers: Vec::new(),
-            event_types: None,
+            subscription: Subscription::All,
             channels: None,
             metadata: Metadata::new(),
             state: EndpointState::Enabled,

@@ -29,7 +29,7 @@ pub struct SchemaError {
 impl Schema {
     /// # Errors
     /// A sentence, where the text is not JSON or not a schema.
-    pub(super) fn compile(text: Arc<str>) -> Result<Schema, String> {
+    pub fn compile(text: Arc<str>) -> Result<Schema, String> {
         let value: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         let validator = jsonschema::validator_for(&value).map_err(|error| error.to_string())?;
         Ok(Schema { text, validator: Arc::new(validator) })
@@ -115,6 +115,30 @@ mod tests {
         let huge = r#"{"score":123456789012345678901234567890}"#;
         assert_eq!(schema().check(huge), Ok(()));
         assert!(schema().check(r#"{"score":1.5}"#).is_err());
+    }
+
+    #[test]
+    fn schemas_that_refer_to_themselves_come_to_an_end() {
+        for text in [
+            r##"{"$ref":"#"}"##,
+            r##"{"allOf":[{"$ref":"#"}]}"##,
+            r##"{"anyOf":[{"$ref":"#"},{"type":"string"}]}"##,
+            r##"{"oneOf":[{"$ref":"#"}]}"##,
+            r##"{"not":{"$ref":"#"}}"##,
+            r##"{"if":{"$ref":"#"},"then":{"$ref":"#"}}"##,
+            r##"{"dependentSchemas":{"a":{"$ref":"#"}}}"##,
+            r##"{"$dynamicAnchor":"a","allOf":[{"$dynamicRef":"#a"}]}"##,
+            r##"{"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},"b":{"allOf":[{"$ref":"#/$defs/a"}]}}}"##,
+            r##"{"unevaluatedProperties":false,"allOf":[{"$ref":"#"}]}"##,
+            r##"{"properties":{"a":{"$ref":"#"}},"unevaluatedProperties":{"$ref":"#"}}"##,
+        ] {
+            let Ok(schema) = Schema::compile(text.into()) else { continue };
+            let deep = format!("{}1{}", r#"{"a":"#.repeat(60), "}".repeat(60));
+            for payload in ["1", r#"{"a":1}"#, &deep] {
+                // Whatever the verdict: there is one.
+                let _ = schema.check(payload);
+            }
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) enum Place {
     Handshake,
 }
 
-const EVERYWHERE: [&str; 18] = [
+const EVERYWHERE: [&str; 19] = [
     "id",
     "timestamp",
     "nonce",
@@ -40,6 +40,7 @@ const EVERYWHERE: [&str; 18] = [
     "event.type",
     "event.timestamp",
     "event.group",
+    "event.test",
     "message.id",
     "message.uuid",
     "application.id",
@@ -98,11 +99,12 @@ impl Place {
 
 /// The facts of one request that all of its templates share.
 #[derive(Debug)]
-pub(super) struct Facts {
+struct Facts {
     message_id: MessageId,
     event_id: Option<String>,
     event_type: String,
     event_group: Option<String>,
+    test: bool,
     created_at: Timestamp,
     application: Arc<Application>,
     endpoint_id: EndpointId,
@@ -124,13 +126,14 @@ impl AsRef<[u8]> for Payload {
 }
 
 impl Facts {
-    pub(super) fn new(input: &RenderInput<'_>, event_group: Option<&str>) -> Facts {
+    fn new(input: &RenderInput<'_>) -> Facts {
         let (message, endpoint) = (input.message, input.endpoint);
         Facts {
             message_id: message.id,
             event_id: message.event_id.clone(),
             event_type: message.event_type.clone(),
-            event_group: event_group.map(str::to_owned),
+            event_group: message.event_group.clone(),
+            test: message.test,
             created_at: message.created_at,
             application: Arc::clone(&message.application),
             endpoint_id: endpoint.id,
@@ -170,7 +173,11 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    pub(super) fn new(facts: Arc<Facts>) -> Scope {
+    pub(super) fn new(input: &RenderInput<'_>) -> Scope {
+        Scope::of(Arc::new(Facts::new(input)))
+    }
+
+    fn of(facts: Arc<Facts>) -> Scope {
         Scope {
             facts,
             method: None,
@@ -215,7 +222,7 @@ impl Scope {
 
     /// For a signature's format: the signature by the current secret first.
     pub(super) fn with_signatures(&self, signatures: Vec<String>) -> Scope {
-        Scope { signatures: Some(signatures.into()), ..Scope::new(Arc::clone(&self.facts)) }
+        Scope { signatures: Some(signatures.into()), ..Scope::of(Arc::clone(&self.facts)) }
     }
 
     /// The bytes of a name whose value is a raw text: for templates that are nothing else.
@@ -328,6 +335,7 @@ impl Object for Noun {
             },
             (NounKind::Event, "type") => Value::from(facts.event_type.as_str()),
             (NounKind::Event, "group") => Value::from(facts.event_group.as_deref()),
+            (NounKind::Event, "test") => Value::from(facts.test),
             (NounKind::Event, "timestamp") => Value::from_object(Moment(facts.created_at)),
             (NounKind::Message, "uuid") => Value::from(facts.message_id.uuid()),
             (NounKind::Message, "id") => Value::from(facts.message_id.to_string()),

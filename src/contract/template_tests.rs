@@ -1,5 +1,4 @@
 use super::*;
-use crate::contract::scope::Facts;
 use crate::contract::{Contract, Sample};
 
 fn sample() -> Sample {
@@ -7,7 +6,7 @@ fn sample() -> Sample {
 }
 
 fn scope_of(sample: &Sample) -> Scope {
-    sample.with_input(|input| Scope::new(Arc::new(Facts::new(input, Some("group")))))
+    sample.with_input(Scope::new)
 }
 
 fn compile(source: &str, escape: Escape, place: Place) -> Result<Template, Vec<TemplateError>> {

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::check::check_body;
 use super::render::{RenderError, endpoint_url};
+use super::scope::Scope;
 use super::signature::Stage;
 use super::{Contract, RenderInput};
 use crate::domain::{EndpointId, Failure};
@@ -43,7 +44,7 @@ impl Contract {
     pub(super) fn message(&self, input: &RenderInput<'_>) -> Result<WireMessage, RenderError> {
         let endpoint = input.endpoint;
         let keys = self.signing_keys(endpoint, input.now)?;
-        let scope = self.name_signatures(Stage::Event, &keys, self.scope(input))?;
+        let scope = self.name_signatures(Stage::Event, &keys, Scope::new(input))?;
         let body = self.delivery.body.render(&scope)?;
         check_body(&self.delivery.body, self.delivery.is_json, &body)?;
         let scope = scope.with_body(METHOD, body.clone());

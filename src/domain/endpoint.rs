@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{ApplicationId, EndpointId, Metadata, SecretText, SigningSecret, Timestamp};
-
-/// The subscription that takes every event type, where a contract allows it.
-pub const ALL_EVENTS: &str = "*";
+use super::{
+    ApplicationId, EndpointId, Message, Metadata, SecretText, SigningSecret, Subscription,
+    Timestamp,
+};
 
 /// The HTTP method of a delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -177,8 +177,8 @@ pub struct Endpoint {
     pub auth: Auth,
     /// Custom headers. Their values may be credentials, so they are treated as such.
     pub headers: Vec<(String, SecretText)>,
-    /// The event types it takes; `None` for all of them.
-    pub event_types: Option<Vec<String>>,
+    /// The events it takes.
+    pub subscription: Subscription,
     /// The channels it listens on; `None` for all of them.
     pub channels: Option<Vec<String>>,
     pub metadata: Metadata,
@@ -192,17 +192,15 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Whether a message of this type on these channels makes a delivery for it.
-    pub fn takes(&self, event_type: &str, channels: &[String]) -> bool {
-        let type_matches = match &self.event_types {
-            None => true,
-            Some(types) => types.iter().any(|wanted| wanted == event_type || wanted == ALL_EVENTS),
-        };
+    /// Whether it subscribes to this message, and isn't switched off.
+    pub fn takes(&self, message: &Message) -> bool {
         let channel_matches = match &self.channels {
             None => true,
-            Some(wanted) => wanted.iter().any(|channel| channels.contains(channel)),
+            Some(wanted) => wanted.iter().any(|channel| message.channels.contains(channel)),
         };
-        self.state.collects() && type_matches && channel_matches
+        self.state.collects()
+            && channel_matches
+            && self.subscription.takes(&message.event_type, message.event_group.as_deref())
     }
 
     /// The secrets that sign at `now`, the current one first.

@@ -80,6 +80,14 @@ impl<K> Id<K> {
         &self.bytes
     }
 
+    /// Lower than every id that is ever made.
+    pub const LOWEST: Id<K> = Id::from_bytes([0; 16]);
+
+    /// The next higher id.
+    pub fn successor(&self) -> Id<K> {
+        Id::from_bytes(u128::from_be_bytes(self.bytes).saturating_add(1).to_be_bytes())
+    }
+
     /// The usual text of a UUID, for contracts whose ids are UUIDs.
     pub fn uuid(&self) -> String {
         let hex = hex::encode(self.bytes);

@@ -3,6 +3,7 @@
 
 mod application;
 mod attempt;
+mod cursor;
 mod delivery;
 mod endpoint;
 mod error;
@@ -14,10 +15,12 @@ mod message;
 mod pause;
 mod retry;
 mod secret;
+mod subscription;
 mod time;
 
 pub use application::*;
 pub use attempt::*;
+pub use cursor::*;
 pub use delivery::*;
 pub use endpoint::*;
 pub use error::*;
@@ -29,6 +32,7 @@ pub use message::*;
 pub use pause::*;
 pub use retry::*;
 pub use secret::*;
+pub use subscription::*;
 pub use time::*;
 
 use std::collections::BTreeMap;

@@ -48,6 +48,14 @@ pub struct EngineParts {
     pub limits: LaneLimits,
 }
 
+/// A message that is on disk.
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub message: Arc<Message>,
+    /// How many deliveries it made.
+    pub deliveries: u32,
+}
+
 /// A handle to the running engine. Clones are the same engine.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -113,7 +121,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of [`Store::accept`].
-    pub async fn publish(&self, message: NewMessage) -> Result<Arc<Message>> {
+    pub async fn publish(&self, message: NewMessage) -> Result<Published> {
         let engine = self.clone();
         to_its_end(async move {
             let inner = &engine.0;
@@ -268,14 +276,14 @@ impl Engine {
         }
     }
 
-    async fn take_in(&self, accepted: Accepted) -> Arc<Message> {
-        let Accepted { message, claimed, unclaimed } = accepted;
+    async fn take_in(&self, accepted: Accepted) -> Published {
+        let Accepted { message, deliveries, claimed, unclaimed } = accepted;
         let now = self.0.clock.now();
         self.note_due(unclaimed.into_iter().map(|endpoint| (endpoint, now)));
         let stopped = self.queue(claimed);
         self.release(stopped).await;
         self.send_next();
-        message
+        Published { message, deliveries }
     }
 
     fn queue(&self, claimed: Vec<(Job, Arc<Endpoint>)>) -> Vec<Job> {

@@ -7,14 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::{
-    ApiKey, Application, ApplicationId, Attempt, AttemptId, DeliveryId, DeliveryState, Endpoint,
-    EndpointId, EndpointState, EventType, KeyId, LedgerLine, Message, MessageId, Next, NodeId,
-    PausePolicy, Reference, Result, SigningSecret, Timestamp, Trigger,
+    ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, DeliveryState,
+    Endpoint, EndpointId, EndpointState, EventType, KeyId, LedgerLine, Message, MessageId, Next,
+    NodeId, PausePolicy, Reference, Result, SigningSecret, Timestamp, Trigger,
 };
 
+mod arrivals;
 pub mod sqlite;
 mod vault;
 
+pub use arrivals::{Arrivals, WaitingLimits};
 pub use vault::{MasterKey, Vault, VaultError};
 
 /// A claim on a delivery: until then, nobody but this node attempts it.
@@ -57,18 +59,25 @@ pub struct NewMessage {
     pub application: Reference,
     /// Where the caller's key covers a single application: it must be this one.
     pub only_application: Option<ApplicationId>,
+    /// The id that it gets, unless a message with a higher one is stored by then: ids grow in
+    /// the order of commits. It gets the next one after that.
     pub id: MessageId,
     pub event_type: String,
+    pub event_group: Option<String>,
     pub event_id: Option<String>,
     pub payload: Arc<str>,
     pub channels: Vec<String>,
     pub tags: Vec<String>,
+    pub test: bool,
+    pub audience: Audience,
 }
 
 /// What became of an accepted message. It is on disk.
 #[derive(Clone, Debug)]
 pub struct Accepted {
     pub message: Arc<Message>,
+    /// How many deliveries it made.
+    pub deliveries: u32,
     /// The deliveries that were claimed for this node, with their endpoints.
     pub claimed: Vec<(Job, Arc<Endpoint>)>,
     /// The endpoints whose delivery waits in the store because their lane was full. Those of
@@ -119,6 +128,40 @@ pub struct MessageFilter {
     pub tag: Option<String>,
     pub before: Option<Timestamp>,
     pub after: Option<Timestamp>,
+}
+
+/// Where a reader of events starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventStart {
+    /// With the oldest that is kept.
+    Oldest,
+    /// Behind the newest there is.
+    Latest,
+    /// Behind this one, which needn't be there any more.
+    After(MessageId),
+}
+
+/// Which of an application's events to read, in the order of their commits.
+#[derive(Clone, Debug)]
+pub struct EventQuery {
+    pub start: EventStart,
+    /// Empty for all.
+    pub event_types: Vec<String>,
+    /// Events in the page.
+    pub limit: u32,
+    /// Bytes of payloads in the page, but one event at least.
+    pub max_bytes: usize,
+}
+
+/// Events one after the other, and how far they reach.
+#[derive(Clone, Debug)]
+pub struct EventPage {
+    pub events: Vec<Arc<Message>>,
+    /// Nothing up to here is left to be read. It may lie behind the last event, where those in
+    /// between are of other types.
+    pub last: MessageId,
+    /// Whether there is something behind `last` that was not looked at.
+    pub has_more: bool,
 }
 
 /// Which attempts to list.
@@ -256,9 +299,9 @@ pub trait Store: Send + Sync {
     ) -> Result<()>;
 
     // Messages and deliveries.
-    /// Stores a message and one delivery for each endpoint that takes it, and claims the
+    /// Stores a message and one delivery for each endpoint of its audience, and claims the
     /// deliveries for which there is room. A second message with the same event id is a
-    /// conflict.
+    /// conflict, and so is one for a single endpoint that doesn't deliver at present.
     async fn accept(
         &self,
         message: NewMessage,
@@ -277,6 +320,18 @@ pub trait Store: Send + Sync {
         filter: MessageFilter,
         page: Page<MessageId>,
     ) -> Result<Vec<Arc<Message>>>;
+    /// Reads events in the order of their commits. One that is committed later is found behind
+    /// all that were read before, never between them. A store may stop looking before it found
+    /// anything, where what it passes over is of other types.
+    async fn read_events(&self, application: ApplicationId, query: EventQuery)
+    -> Result<EventPage>;
+    /// Begins to wait for an application's events. Those that are there already are not told,
+    /// so look for them after this and before waiting.
+    ///
+    /// `unavailable` or `rate_limit_exceeded` where as many wait as may.
+    fn arrivals(&self, application: ApplicationId) -> Result<Arrivals>;
+    /// How many readers wait for events at present.
+    fn readers_waiting(&self) -> usize;
     /// The deliveries of a message, with their endpoints (also deleted ones).
     async fn list_deliveries(
         &self,

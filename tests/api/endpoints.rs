@@ -48,6 +48,7 @@ async fn an_endpoint_shows_all_its_fields_but_no_secret() {
             "disabledAt": null,
             "disabledReason": null,
             "filterTypes": ["order.made"],
+            "filterGroups": null,
             "channels": ["eu"],
             "transport": "webhook",
             "method": "POST",

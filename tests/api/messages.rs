@@ -43,6 +43,7 @@ async fn a_message_is_accepted_with_202_and_found_by_both_its_ids() {
             "channels": ["eu", "us"],
             "tags": ["vip"],
             "timestamp": "2025-01-15T14:32:00.258162Z",
+            "test": false,
         })
     );
     for name in [id, "evt-1"] {

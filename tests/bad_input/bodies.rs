@@ -12,15 +12,17 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("PUT", "/api/v1/app/t", r#"{"name":"x","uid":"t"}"#),
     ("PATCH", "/api/v1/app/t", r#"{"name":"x"}"#),
     ("POST", "/api/v1/event-type", r#"{"name":"x","description":""}"#),
-    ("PUT", "/api/v1/event-type/own", r#"{"description":""}"#),
+    ("PUT", "/api/v1/event-type/own", r#"{"description":"","example":{}}"#),
     ("PATCH", "/api/v1/event-type/own", r#"{"description":""}"#),
-    ("POST", "/api/v1/app/t/endpoint", r#"{"url":"https://example.com"}"#),
-    ("PUT", "/api/v1/app/t/endpoint/e", r#"{"url":"https://example.com","uid":"e"}"#),
-    ("PATCH", "/api/v1/app/t/endpoint/e", r#"{"url":"https://example.com"}"#),
+    ("POST", "/api/v1/app/t/endpoint", r#"{"url":"http://127.0.0.1:9/"}"#),
+    ("PUT", "/api/v1/app/t/endpoint/e", r#"{"url":"http://127.0.0.1:9/","uid":"e"}"#),
+    ("PATCH", "/api/v1/app/t/endpoint/e", r#"{"url":"http://127.0.0.1:9/"}"#),
     ("PUT", "/api/v1/app/t/endpoint/e/headers", r#"{"headers":{}}"#),
     ("PATCH", "/api/v1/app/t/endpoint/e/headers", r#"{"headers":{}}"#),
     ("POST", "/api/v1/app/t/endpoint/e/secret/rotate", r#"{"key":null}"#),
     ("POST", SHARED_SECRET, r#"{"key":null}"#),
+    ("POST", "/api/v1/app/t/endpoint/e/send-example", r#"{"eventType":"own"}"#),
+    ("POST", "/api/v1/app/t/send-example", r#"{"eventType":"own"}"#),
     ("POST", "/api/v1/app/t/msg", r#"{"eventType":"e","payload":{}}"#),
 ];
 
@@ -33,8 +35,8 @@ const LIMIT: usize = 4_096;
 async fn server() -> TestServer {
     let server = TestServer::start_with(&[HOME], |config| config.api.max_body_bytes = LIMIT).await;
     server.application(HOME, "t").await;
-    server.endpoint(HOME, "t", json!({ "url": "https://example.com", "uid": "e" })).await;
-    let own = json!({ "name": "own", "description": "" });
+    server.endpoint(HOME, "t", json!({ "url": "http://127.0.0.1:9/", "uid": "e" })).await;
+    let own = json!({ "name": "own", "description": "", "example": {} });
     server.call(HOME, "POST", "/api/v1/event-type", own).await.expect(201);
     server
 }

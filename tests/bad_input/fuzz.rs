@@ -162,6 +162,7 @@ fn random_endpoints_are_made_or_refused() {
         "uid",
         "disabled",
         "filterTypes",
+        "filterGroups",
         "channels",
         "metadata",
         "method",
@@ -179,7 +180,12 @@ fn random_endpoints_are_made_or_refused() {
         "auth": { "type": "basic", "token": "t" },
         "disabled": true,
     });
-    fuzz("klink", "/api/v1/app/t/endpoint", good, &["url", "description", "auth", "filterTypes"]);
+    fuzz(
+        "klink",
+        "/api/v1/app/t/endpoint",
+        good,
+        &["url", "description", "auth", "filterTypes", "filterGroups"],
+    );
 }
 
 #[test]

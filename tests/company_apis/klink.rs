@@ -81,6 +81,24 @@ async fn a_webhook_has_an_event_and_a_known_kind_of_authentication() {
 }
 
 #[tokio::test]
+async fn all_events_of_a_group_can_be_chosen() {
+    let server = server().await;
+    let workspace = workspace(&server).await;
+    let mut all = orders("https://yourdomain.com/");
+    all["event_groups"] = json!(["room"]);
+    all.as_object_mut().unwrap().remove("events");
+    let (path, made) = create(&workspace, all).await;
+    assert_eq!((&made["events"], &made["event_groups"]), (&json!([]), &json!(["room"])));
+    let change = json!({ "events": ["message.inbound"], "event_groups": [] });
+    let edited = workspace.call("PATCH", &path, change).await.expect(200);
+    let chosen = (&edited["events"], &edited["event_groups"]);
+    assert_eq!(chosen, (&json!(["message.inbound"]), &json!([])));
+    let unknown = json!({ "event_groups": ["room", "rooms"] });
+    let refused = workspace.call("PATCH", &path, unknown).await.expect(422);
+    assert_eq!(refused["error"]["fields"][0]["name"], "event_groups.1");
+}
+
+#[tokio::test]
 async fn the_secret_is_revealed_and_regenerated_at_once() {
     let server = server().await;
     let workspace = workspace(&server).await;

@@ -27,6 +27,14 @@ const fn native(
         Operation::AttemptList => {
             ("get", "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}", Some("AttemptOut"))
         }
+        Operation::EndpointTest => {
+            ("post", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example", Some("MessageOut"))
+        }
+        // Its answer is a message with one more member.
+        Operation::EventTypeTest => ("post", "/api/v1/app/{app_id}/send-example", None),
+        Operation::EventTypeExample => {
+            ("get", "/api/v1/event-type/{event_type_name}/example", Some("ExampleOut"))
+        }
         Operation::EventTypeList => ("get", "/api/v1/event-type", Some("EventTypeOut")),
         _ => return None,
     })

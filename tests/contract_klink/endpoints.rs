@@ -120,6 +120,37 @@ async fn a_webhook_needs_a_name_and_at_least_one_event() {
 }
 
 #[tokio::test]
+async fn all_events_of_a_group_cover_those_that_are_added_later() {
+    let (server, receiver) = (server().await, receiver().await);
+    let workspace = workspace(&server).await;
+    let mut form = form(receiver.url("/hook").as_str());
+    form["filterTypes"] = json!(["room.solved"]);
+    form["filterGroups"] = json!(["contact"]);
+    let id = workspace.endpoint(form).await;
+    let secret = workspace.secret(&id).await;
+    let mut delivered = Vec::new();
+    for event in ["contact.created", "contact.updated", "room.solved"] {
+        delivered.push(workspace.deliver(&receiver, event, "{}").await);
+    }
+    for (name, group) in [("contact.merged", "contact"), ("room.reopened", "room")] {
+        workspace.ask_to_publish(name, "", "{}").await.expect(422);
+        let own = json!({ "name": name, "description": "", "groupName": group });
+        server.call("klink", "POST", "/api/v1/event-type", own).await.expect(201);
+    }
+    // Neither the rest of a group of which one event was chosen, nor another group.
+    for event in ["room.reopened", "message.inbound"] {
+        let message = workspace.ask_to_publish(event, "", "{}").await.expect(202);
+        let id = message["id"].as_str().unwrap();
+        assert_eq!(server.deliveries("klink", "workspace-1", id).await.len(), 0, "{event}");
+    }
+    delivered.push(workspace.deliver(&receiver, "contact.merged", "{}").await);
+    let events = delivered.iter().map(|one| serde_json::from_str::<Value>(one.body()).unwrap());
+    let events: Vec<Value> = events.map(|body| body["event"].clone()).collect();
+    assert_eq!(events, ["contact.created", "contact.updated", "room.solved", "contact.merged"]);
+    assert_signed(&secret, &delivered);
+}
+
+#[tokio::test]
 async fn a_given_secret_must_be_hex_of_at_least_32_bytes() {
     let (server, receiver) = (server().await, receiver().await);
     let workspace = workspace(&server).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookwright::domain::{DeliveryState, Endpoint, EndpointState, Next, Trigger};
+use hookwright::domain::{DeliveryState, Endpoint, EndpointState, Next, Subscription, Trigger};
 use hookwright::store::{EndpointChange, Lease};
 
 use super::world::{LEASE, World, ids, s};
@@ -172,8 +172,8 @@ pub(crate) async fn the_backlog_names_each_deliverable_endpoint_once(world: Worl
     let endpoint = world.endpoint(&application).await;
     let paused = EndpointState::Paused { at: world.now(), reason: "it fails".to_owned() };
     world.endpoint_with(&application, |e| e.state = paused).await;
-    let idle = Some(vec!["never".to_owned()]);
-    world.endpoint_with(&application, |e| e.event_types = idle).await;
+    let idle = Subscription::new(Some(vec!["never".to_owned()]), None);
+    world.endpoint_with(&application, |e| e.subscription = idle).await;
     let start = world.now();
     world.publish_unclaimed(&application).await;
     world.pass(s(1));

@@ -2,11 +2,21 @@
 
 use hookwright::domain::{
     Auth, DeliveryState, Endpoint, EndpointState, ErrorCode, Metadata, Method, PausePolicy,
-    Reference, SecretText, SigningSecret, Transport,
+    Reference, SecretText, SigningSecret, Subscription, Transport,
 };
 use hookwright::store::EndpointChange;
 
 use super::world::{World, everything, expect, s};
+
+/// Another one for each of the endpoints that are written.
+fn subscription(uid: &str) -> Subscription {
+    let one = |name: &str| Some(vec![name.to_owned()]);
+    match uid {
+        "none" => Subscription::All,
+        "basic" => Subscription::new(None, one("contact")),
+        _ => Subscription::new(one("contact.created"), one("room")),
+    }
+}
 
 pub(crate) async fn an_endpoint_reads_back_as_written(mut world: World) {
     let application = world.application("acme").await;
@@ -32,7 +42,7 @@ pub(crate) async fn an_endpoint_reads_back_as_written(mut world: World) {
         endpoint.method = Method::Patch;
         endpoint.auth = auth;
         endpoint.headers = vec![("X-Team".to_owned(), SecretText::new("red"))];
-        endpoint.event_types = Some(vec!["contact.created".to_owned()]);
+        endpoint.subscription = subscription(uid);
         endpoint.channels = Some(Vec::new());
         endpoint.metadata = Metadata::from([("k".to_owned(), "v".to_owned())]);
         endpoint.state = state;
@@ -123,7 +133,7 @@ pub(crate) async fn a_change_from_an_older_revision_is_a_conflict(world: World) 
         url: "wss://example.com/new".to_owned(),
         transport: Transport::Websocket,
         secrets: Vec::new(),
-        event_types: Some(vec!["room.solved".to_owned()]),
+        subscription: Subscription::new(Some(vec!["room.solved".to_owned()]), None),
         created_at: world.now(),
         updated_at: world.now(),
         ..(*before).clone()

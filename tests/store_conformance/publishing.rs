@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use hookwright::domain::{EndpointId, EndpointState, ErrorCode, Reference};
+use hookwright::domain::{Audience, EndpointId, EndpointState, ErrorCode, Reference, Subscription};
 use hookwright::store::{Room, Store};
 
 use super::world::{World, everything, expect, s};
@@ -12,11 +12,9 @@ pub(crate) async fn a_message_makes_a_delivery_for_each_endpoint_that_takes_it(w
     let application = world.application("acme").await;
     let all = world.endpoint(&application).await;
     let wanted = world
-        .endpoint_with(&application, |e| e.event_types = Some(vec!["contact.created".to_owned()]))
+        .endpoint_with(&application, |e| e.subscription = chosen(&["contact.created"], &[]))
         .await;
-    world
-        .endpoint_with(&application, |e| e.event_types = Some(vec!["room.solved".to_owned()]))
-        .await;
+    world.endpoint_with(&application, |e| e.subscription = chosen(&["room.solved"], &[])).await;
     let on_channel =
         world.endpoint_with(&application, |e| e.channels = Some(vec!["vip".to_owned()])).await;
     world.endpoint_with(&application, |e| e.channels = Some(vec!["other".to_owned()])).await;
@@ -29,6 +27,8 @@ pub(crate) async fn a_message_makes_a_delivery_for_each_endpoint_that_takes_it(w
             m.channels = vec!["vip".to_owned()];
             m.tags = vec!["t1".to_owned(), "t2".to_owned()];
             m.event_id = Some("evt-1".to_owned());
+            m.event_group = Some("contact".to_owned());
+            m.test = true;
         })
         .await;
     let mut expected = [all.id, wanted.id, on_channel.id];
@@ -51,6 +51,83 @@ pub(crate) async fn a_message_makes_a_delivery_for_each_endpoint_that_takes_it(w
         let read = world.store().get_message(application.id, &reference).await.unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", accepted.message));
     }
+}
+
+fn chosen(types: &[&str], groups: &[&str]) -> Subscription {
+    let owned = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect();
+    Subscription::Chosen { types: owned(types), groups: owned(groups) }
+}
+
+pub(crate) async fn a_group_is_taken_with_whatever_is_published_in_it(mut world: World) {
+    let application = world.application("acme").await;
+    let subscribed = async |subscription: Subscription| {
+        world.endpoint_with(&application, |e| e.subscription = subscription).await.id
+    };
+    let contacts = subscribed(chosen(&[], &["contact"])).await;
+    let both = subscribed(chosen(&["room.solved"], &["contact", "message"])).await;
+    let one = subscribed(chosen(&["contact.created"], &[])).await;
+    let none = subscribed(chosen(&[], &[])).await;
+    world.reopen();
+    world.store().recover().await.unwrap();
+    for (event_type, group, takers) in [
+        ("contact.created", Some("contact"), vec![contacts, both, one]),
+        ("contact.merged", Some("contact"), vec![contacts, both]),
+        ("room.solved", Some("room"), vec![both]),
+        ("contact", None, vec![]),
+    ] {
+        let accepted = world
+            .publish_with(&application, |m| {
+                m.event_type = event_type.to_owned();
+                m.event_group = group.map(str::to_owned);
+            })
+            .await;
+        let claimed: HashSet<_> = accepted.claimed.iter().map(|(job, _)| job.endpoint).collect();
+        assert_eq!(claimed, takers.iter().copied().collect(), "{event_type}");
+        assert_eq!(accepted.deliveries as usize, takers.len());
+        assert!(!claimed.contains(&none));
+    }
+}
+
+pub(crate) async fn a_message_for_one_endpoint_goes_nowhere_else(world: World) {
+    let application = world.application("acme").await;
+    let target = world.endpoint_with(&application, |e| e.subscription = chosen(&["a"], &[])).await;
+    world.endpoint(&application).await;
+    let paused = EndpointState::Paused { at: world.now(), reason: "too many".to_owned() };
+    let paused = world.endpoint_with(&application, |e| e.state = paused).await;
+    let foreign = world.endpoint(&*world.application("other").await).await;
+
+    let only = |endpoint: EndpointId| {
+        let mut message = world.new_message(&application);
+        message.audience = Audience::Only(endpoint);
+        message.test = true;
+        message
+    };
+    let accepted = world.try_accept(only(target.id)).await.unwrap();
+    assert_eq!((accepted.deliveries, accepted.message.test), (1, true));
+    assert_eq!(accepted.claimed[0].0.endpoint, target.id);
+    expect(world.try_accept(only(paused.id)).await, ErrorCode::Conflict);
+    expect(world.try_accept(only(foreign.id)).await, ErrorCode::NotFound);
+    expect(world.try_accept(only(world.entropy.id(&world.clock))).await, ErrorCode::NotFound);
+    // What was refused left nothing behind.
+    world.expect_ledger(&application, [1, 0, 0, 1, 0]).await;
+    let listed = world.store().list_messages(application.id, Default::default(), everything());
+    assert_eq!(listed.await.unwrap().len(), 1);
+}
+
+pub(crate) async fn a_message_for_active_endpoints_does_not_wait_at_the_others(world: World) {
+    let application = world.application("acme").await;
+    let active = world.endpoint(&application).await;
+    let full = world.endpoint(&application).await;
+    let paused = EndpointState::Paused { at: world.now(), reason: "too many".to_owned() };
+    world.endpoint_with(&application, |e| e.state = paused).await;
+    world.endpoint_with(&application, |e| e.subscription = chosen(&["other"], &[])).await;
+    world.lanes.0.lock().unwrap().insert(full.id);
+    let accepted =
+        world.publish_with(&application, |m| m.audience = Audience::ActiveSubscribers).await;
+    assert_eq!(accepted.deliveries, 2);
+    assert_eq!(accepted.claimed[0].0.endpoint, active.id);
+    assert_eq!(accepted.unclaimed, [full.id]);
+    world.expect_ledger(&application, [2, 0, 0, 2, 0]).await;
 }
 
 pub(crate) async fn without_room_or_while_paused_a_delivery_waits_in_the_store(world: World) {
@@ -113,10 +190,12 @@ pub(crate) async fn an_event_id_is_taken_once_per_application(world: World) {
     world.try_accept(with_id(&other, "evt-1")).await.unwrap();
     world.try_accept(with_id(&acme, "evt-2")).await.unwrap();
     let message = with_id(&acme, "evt-3");
-    world.try_accept(message.clone()).await.unwrap();
+    let accepted = world.try_accept(message.clone()).await.unwrap();
+    // An id is the store's business: what comes again under the same one is another message.
     let same_id = hookwright::store::NewMessage { event_id: None, ..message };
-    expect(world.try_accept(same_id).await, ErrorCode::Conflict);
-    world.expect_ledger(&acme, [3, 0, 0, 3, 0]).await;
+    let again = world.try_accept(same_id).await.unwrap();
+    assert!(again.message.id > accepted.message.id);
+    world.expect_ledger(&acme, [4, 0, 0, 4, 0]).await;
 }
 
 pub(crate) async fn a_key_for_one_application_publishes_for_no_other(world: World) {

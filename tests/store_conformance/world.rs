@@ -110,7 +110,7 @@ impl World {
             method: Default::default(),
             auth: Default::default(),
             headers: Vec::new(),
-            event_types: None,
+            subscription: Default::default(),
             channels: None,
             metadata: Metadata::new(),
             state: EndpointState::Enabled,
@@ -146,10 +146,13 @@ impl World {
             only_application: None,
             id: self.entropy.id(&self.clock),
             event_type: "contact.created".to_owned(),
+            event_group: None,
             event_id: None,
             payload: r#"{"a":1}"#.into(),
             channels: Vec::new(),
             tags: Vec::new(),
+            test: false,
+            audience: Default::default(),
         }
     }
 

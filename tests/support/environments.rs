@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use hookwright::config::{Config, load_contract};
+use hookwright::contract::Contract;
 use hookwright::environment::{Environment, Environments};
 use hookwright::sender::Guard;
 
@@ -13,16 +14,27 @@ use super::server::TestServer;
 /// file. Receivers on the
 /// loopback may be reached; whether over `http://` is up to `allow_http`.
 pub fn configure(config: &mut Config, environments: &[(&str, &str)], allow_http: bool) {
+    let configured = environments
+        .iter()
+        .map(|(name, contract)| environment(name, load_contract(contract).unwrap(), allow_http));
+    install(config, configured.collect(), allow_http);
+}
+
+/// Replaces the configured environments by one, whose contract is this file. Receivers on the
+/// loopback may be reached, also over `http://`.
+pub fn configure_file(config: &mut Config, name: &str, contract: &str) {
+    let contract = Arc::new(Contract::load("test.toml", contract).unwrap());
+    install(config, vec![environment(name, contract, true)], true);
+}
+
+fn environment(name: &str, contract: Arc<Contract>, allow_http: bool) -> Environment {
     let loopback = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-    let environment = |name: &str, contract: &str| Environment {
-        name: Arc::from(name),
-        contract: load_contract(contract).unwrap(),
-        guard: Guard::new(loopback.clone()),
-        allow_http,
-    };
-    let configured = environments.iter().map(|(name, contract)| environment(name, contract));
-    let other = environment("other", "standard");
-    config.environments = Arc::new(Environments::new(configured.collect(), other));
+    Environment { name: Arc::from(name), contract, guard: Guard::new(loopback), allow_http }
+}
+
+fn install(config: &mut Config, configured: Vec<Environment>, allow_http: bool) {
+    let other = environment("other", Contract::shipped("standard").unwrap(), allow_http);
+    config.environments = Arc::new(Environments::new(configured, other));
 }
 
 /// A server with one environment, called `acme`, that speaks the contract in this file.

@@ -10,5 +10,6 @@ pub mod process;
 pub mod programs;
 pub mod receiver;
 pub mod server;
+pub mod stream;
 pub mod tenant;
 pub mod websocket_receiver;

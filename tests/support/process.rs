@@ -77,6 +77,13 @@ impl ServerProcess {
         (status, self.output())
     }
 
+    /// The most memory that it ever used, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub fn output(&self) -> String {
         self.output.lock().unwrap().clone()
     }

@@ -78,7 +78,11 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
         ("GET", "/api/v1/health", _) => (Nothing, Value::Null),
         (
             "GET",
-            "/api/v1/app" | "/api/v1/event-type" | "/api/v1/event-type/{event_type_name}",
+            "/api/v1/app"
+            | "/api/v1/event-type"
+            | "/api/v1/event-type/{event_type_name}"
+            | "/api/v1/event-type/{event_type_name}/example"
+            | "/api/v1/event-type-group",
             _,
         ) => (Catalog, Value::Null),
         ("POST", "/api/v1/app", _) => (Environment, json!({ "name": "New" })),
@@ -86,7 +90,7 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
             (Environment, json!({ "name": "new.type", "description": "" }))
         }
         ("PUT" | "PATCH", "/api/v1/event-type/{event_type_name}", _) => {
-            (Environment, json!({ "description": "changed" }))
+            (Environment, json!({ "description": "changed", "example": { "new": true } }))
         }
         ("DELETE", "/api/v1/event-type/{event_type_name}", _) => (Environment, Value::Null),
         ("PUT" | "PATCH", _, Some("")) => (ApplicationItself, json!({ "name": "Changed" })),
@@ -106,6 +110,9 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
         }
         ("POST", _, Some("/msg/{msg_id}/endpoint/{endpoint_id}/resend")) => {
             (Application, Value::Null)
+        }
+        ("POST", _, Some("/send-example" | "/endpoint/{endpoint_id}/send-example")) => {
+            (Application, json!({ "eventType": "own.type" }))
         }
         ("GET", _, Some(_)) => (Application, Value::Null),
         ("DELETE", _, Some("/endpoint/{endpoint_id}")) => (Application, Value::Null),
@@ -139,7 +146,8 @@ impl World {
         let stranger = server.application(ABROAD, "stranger").await;
         let fields = json!({ "url": receiver.url("/").as_str(), "headers": { "x-custom": "1" } });
         let endpoint = server.endpoint(HOME, "victim", fields).await;
-        let own = json!({ "name": "own.type", "description": "ours" });
+        let own =
+            json!({ "name": "own.type", "description": "ours", "groupName": "own", "example": {} });
         server.call(HOME, "POST", "/api/v1/event-type", own).await.expect(201);
         let message = server.publish(HOME, "victim", "invoice.paid", r#"{"secret":"data"}"#).await;
         server.wait_for_status(HOME, "victim", &message, "succeeded").await;

@@ -82,6 +82,7 @@ pub(super) fn delete(
         endpoints::mark_deleted(batch, endpoint.id, now)?;
     }
     batch.caches.forget(id);
+    batch.tell(id);
     Ok(endpoints.iter().map(|endpoint| endpoint.id).collect())
 }
 

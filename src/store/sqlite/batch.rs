@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::cache::Caches;
 use super::fault::Fallible;
+use super::messages;
 use crate::domain::{ApplicationId, DeliveryState, EndpointId, MessageId};
 use crate::store::Vault;
 
@@ -25,6 +26,10 @@ pub(super) struct Batch<'c> {
     running: Vec<(ApplicationId, Totals)>,
     /// Deleted endpoints that may still have pending deliveries.
     discards: VecDeque<EndpointId>,
+    /// The highest id of a message, once it was looked up.
+    newest_message: Option<MessageId>,
+    /// The applications whose readers of events have something to look for after the commit.
+    news: Vec<ApplicationId>,
 }
 
 /// A change of an application's line in the ledger.
@@ -65,7 +70,32 @@ impl<'c> Batch<'c> {
             totals: HashMap::new(),
             running: Vec::new(),
             discards: VecDeque::new(),
+            newest_message: None,
+            news: Vec::new(),
         }
+    }
+
+    /// The id of a message that is about to be stored: the one that was thought of, or the next
+    /// one after all that are stored. As transactions follow each other, ids grow in the order
+    /// of commits, and a reader who goes along them never passes one that comes later.
+    pub(super) fn message_id(&mut self, wanted: MessageId) -> Fallible<MessageId> {
+        let newest = match self.newest_message {
+            Some(newest) => newest,
+            None => messages::newest(self.connection)?,
+        };
+        let id = if wanted > newest { wanted } else { newest.successor() };
+        self.newest_message = Some(id);
+        Ok(id)
+    }
+
+    /// Tells those who wait for an application's events, once it is committed.
+    pub(super) fn tell(&mut self, application: ApplicationId) {
+        self.news.push(application);
+    }
+
+    /// Whom to tell.
+    pub(super) fn news(&mut self) -> impl Iterator<Item = ApplicationId> {
+        self.news.drain(..)
     }
 
     /// Changes the ledger, if the running transition succeeds.
@@ -117,6 +147,8 @@ impl<'c> Batch<'c> {
         self.caches.clear();
         self.running.clear();
         self.totals.clear();
+        self.newest_message = None;
+        self.news.clear();
     }
 
     fn discard_some(&mut self) -> Fallible<()> {

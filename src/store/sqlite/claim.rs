@@ -191,7 +191,8 @@ pub(super) fn resend(
     Ok((job, endpoint))
 }
 
-fn refuse_unless_delivering(endpoint: &Endpoint) -> Fallible<()> {
+/// What a person sends is sent now or not at all.
+pub(super) fn refuse_unless_delivering(endpoint: &Endpoint) -> Fallible<()> {
     let state = match endpoint.state {
         EndpointState::Enabled => return Ok(()),
         EndpointState::Paused { .. } => "paused",

@@ -11,13 +11,14 @@ use super::confidential::{self, Confidential};
 use super::fault::{Fallible, damaged, unique};
 use super::range::{IdRange, id_number, order};
 use crate::domain::{
-    ApplicationId, Endpoint, EndpointId, EndpointState, Error, Reference, SigningSecret, Timestamp,
+    ApplicationId, Endpoint, EndpointId, EndpointState, Error, Reference, SigningSecret,
+    Subscription, Timestamp,
 };
 use crate::store::{EndpointChange, Page, Vault};
 
 const COLUMNS: &str = "id, application_id, environment, uid, name, description, url, method, \
     event_types, channels, metadata, state, state_at_us, state_reason, confidential, revision, \
-    created_at_us, updated_at_us, transport, \
+    created_at_us, updated_at_us, transport, event_groups, \
     (SELECT shared.confidential FROM applications shared WHERE shared.id = application_id) AS shared";
 
 pub(super) fn create(
@@ -163,16 +164,17 @@ fn store(batch: &mut Batch<'_>, endpoint: &Endpoint) -> Fallible<()> {
     let mut upsert = batch.connection.prepare_cached(
         "INSERT INTO endpoints (id, application_id, environment, uid, name, description, url,
             method, event_types, channels, metadata, state, state_at_us, state_reason,
-            confidential, revision, created_at_us, updated_at_us, transport)
+            confidential, revision, created_at_us, updated_at_us, transport, event_groups)
          VALUES (:id, :application, :environment, :uid, :name, :description, :url, :method,
             :event_types, :channels, :metadata, :state, :state_at, :state_reason,
-            :confidential, :revision, :created_at, :updated_at, :transport)
+            :confidential, :revision, :created_at, :updated_at, :transport, :event_groups)
          ON CONFLICT (id) DO UPDATE SET
             uid = :uid, name = :name, description = :description, url = :url,
             method = :method, event_types = :event_types, channels = :channels,
             metadata = :metadata, state = :state, state_at_us = :state_at,
             state_reason = :state_reason, confidential = :confidential,
-            revision = :revision, updated_at_us = :updated_at, transport = :transport",
+            revision = :revision, updated_at_us = :updated_at, transport = :transport,
+            event_groups = :event_groups",
     )?;
     let stored = upsert.execute(named_params! {
         ":id": endpoint.id,
@@ -183,7 +185,7 @@ fn store(batch: &mut Batch<'_>, endpoint: &Endpoint) -> Fallible<()> {
         ":description": endpoint.description,
         ":url": endpoint.url,
         ":method": endpoint.method.as_str(),
-        ":event_types": endpoint.event_types.as_ref().map(json).transpose()?,
+        ":event_types": endpoint.subscription.types().map(|list| json(&list)).transpose()?,
         ":channels": endpoint.channels.as_ref().map(json).transpose()?,
         ":metadata": json(&endpoint.metadata)?,
         ":state": state,
@@ -194,6 +196,7 @@ fn store(batch: &mut Batch<'_>, endpoint: &Endpoint) -> Fallible<()> {
         ":created_at": endpoint.created_at,
         ":updated_at": endpoint.updated_at,
         ":transport": endpoint.transport.as_str(),
+        ":event_groups": endpoint.subscription.groups().map(|list| json(&list)).transpose()?,
     });
     unique(stored, &[("endpoints.uid", "An endpoint with this uid exists already.")]).map(drop)
 }
@@ -312,6 +315,7 @@ fn read(row: &Row<'_>, vault: &Vault) -> Fallible<Endpoint> {
     };
     let method: String = row.get(7)?;
     let transport: String = row.get("transport")?;
+    let groups = row.as_ref().column_index("event_groups")?;
     Ok(Endpoint {
         id,
         application_id,
@@ -324,7 +328,7 @@ fn read(row: &Row<'_>, vault: &Vault) -> Fallible<Endpoint> {
         transport: transport.parse().map_err(|()| damaged("a transport"))?,
         auth: confidential.auth,
         headers: confidential.headers,
-        event_types: read_json(row, 8)?,
+        subscription: Subscription::new(read_json(row, 8)?, read_json(row, groups)?),
         channels: read_json(row, 9)?,
         metadata: read_json(row, 10)?.unwrap_or_default(),
         state: read_state(row)?,

@@ -6,15 +6,18 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::applications;
 use super::batch::{Batch, Totals};
+use super::claim::refuse_unless_delivering;
 use super::columns::{json_unless_empty, read_json};
 use super::fault::{Fallible, unique};
 use super::range::{IdRange, id_number, order};
 use crate::domain::{
-    Application, ApplicationId, Error, Message, MessageId, Reference, Timestamp, Trigger,
+    Application, ApplicationId, Audience, Endpoint, Error, Message, MessageId, Reference,
+    Timestamp, Trigger,
 };
 use crate::store::{Accepted, Job, Lease, MessageFilter, NewMessage, Page, Room};
 
-const COLUMNS: &str = "id, event_type, event_id, payload, channels, tags, created_at_us";
+const COLUMNS: &str = "id, event_type, event_id, payload, channels, tags, created_at_us, \
+    event_group, test";
 
 pub(super) fn accept(
     batch: &mut Batch<'_>,
@@ -30,29 +33,30 @@ pub(super) fn accept(
     let endpoints = batch.endpoints(&application)?;
     let epoch = batch.lease_epoch()?;
     let message = Arc::new(Message {
-        id: new.id,
+        id: batch.message_id(new.id)?,
         application,
         event_type: new.event_type,
+        event_group: new.event_group,
         event_id: new.event_id,
         payload: new.payload,
         channels: new.channels,
         tags: new.tags,
+        test: new.test,
         created_at: now,
     });
+    let takers = takers(&endpoints, &message, new.audience)?;
     insert(batch.connection, &message)?;
 
-    let mut accepted = Accepted { message, claimed: Vec::new(), unclaimed: Vec::new() };
+    let (claimed, unclaimed) = (Vec::new(), Vec::new());
+    let mut accepted = Accepted { message, deliveries: 0, claimed, unclaimed };
     let message = &accepted.message;
     let mut insert = batch.connection.prepare_cached(
         "INSERT INTO deliveries (message_id, endpoint_id, state, attempts, failed_in_round,
             manual, next_at_us, lease_epoch, lease_node, lease_until_us)
          VALUES (?1, ?2, 0, 0, 0, 0, ?3, ?4, ?5, ?6)",
     )?;
-    let takers =
-        endpoints.iter().filter(|endpoint| endpoint.takes(&message.event_type, &message.channels));
-    let mut count = 0;
     for endpoint in takers {
-        count += 1;
+        accepted.deliveries += 1;
         let claims = endpoint.state.delivers() && room.has_room(endpoint.id);
         let held = claims.then_some((epoch, lease.node, lease.until));
         let (epoch, node, until) = split(held);
@@ -71,8 +75,29 @@ pub(super) fn accept(
             accepted.unclaimed.push(endpoint.id);
         }
     }
-    batch.count(message.application.id, Totals { accepted: count, ..Totals::default() });
+    let totals = Totals { accepted: accepted.deliveries.into(), ..Totals::default() };
+    batch.count(message.application.id, totals);
+    batch.tell(message.application.id);
     Ok(accepted)
+}
+
+/// The endpoints that get a message.
+fn takers<'e>(
+    endpoints: &'e [Arc<Endpoint>],
+    message: &Message,
+    audience: Audience,
+) -> Fallible<Vec<&'e Arc<Endpoint>>> {
+    let Audience::Only(id) = audience else {
+        let active_only = audience == Audience::ActiveSubscribers;
+        let takes = |endpoint: &&Arc<Endpoint>| {
+            endpoint.takes(message) && (endpoint.state.delivers() || !active_only)
+        };
+        return Ok(endpoints.iter().filter(takes).collect());
+    };
+    let endpoint = endpoints.iter().find(|endpoint| endpoint.id == id);
+    let endpoint = endpoint.ok_or_else(Error::not_found)?;
+    refuse_unless_delivering(endpoint)?;
+    Ok(vec![endpoint])
 }
 
 fn split<A, B, C>(three: Option<(A, B, C)>) -> (Option<A>, Option<B>, Option<C>) {
@@ -85,8 +110,8 @@ fn split<A, B, C>(three: Option<(A, B, C)>) -> (Option<A>, Option<B>, Option<C>)
 fn insert(connection: &Connection, message: &Message) -> Fallible<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO messages (id, application_id, event_type, event_id, payload, channels,
-            tags, created_at_us)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            tags, created_at_us, event_group, test)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     let inserted = insert.execute(params![
         message.id,
@@ -96,7 +121,9 @@ fn insert(connection: &Connection, message: &Message) -> Fallible<()> {
         message.payload,
         json_unless_empty(&message.channels)?,
         json_unless_empty(&message.tags)?,
-        message.created_at
+        message.created_at,
+        message.event_group,
+        message.test
     ]);
     let conflicts = [
         ("messages.event_id", "A message with this event id exists already."),
@@ -116,6 +143,14 @@ pub(super) fn by_id(
     ))?;
     let read = |row: &Row<'_>| Ok(read(row, application));
     select.query_row(params![application.id, id], read).optional()?.transpose()
+}
+
+/// The highest id of all messages.
+pub(super) fn newest(connection: &Connection) -> Fallible<MessageId> {
+    let mut select =
+        connection.prepare_cached("SELECT id FROM messages ORDER BY seq DESC LIMIT 1")?;
+    let newest = select.query_row([], |row| row.get(0)).optional()?;
+    Ok(newest.unwrap_or(MessageId::LOWEST))
 }
 
 pub(super) fn get(
@@ -184,5 +219,7 @@ fn read(row: &Row<'_>, application: &Arc<Application>) -> Fallible<Arc<Message>>
         channels: read_json(row, 4)?.unwrap_or_default(),
         tags: read_json(row, 5)?.unwrap_or_default(),
         created_at: row.get(6)?,
+        event_group: row.get(7)?,
+        test: row.get(8)?,
     }))
 }

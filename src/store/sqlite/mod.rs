@@ -10,6 +10,7 @@ mod confidential;
 mod connection;
 mod endpoints;
 mod event_types;
+mod events;
 mod fault;
 mod keys;
 mod ledger;
@@ -25,11 +26,16 @@ use std::sync::Arc;
 
 use self::readers::Readers;
 use self::writer::Writer;
-use super::Vault;
+use super::arrivals::EventReaders;
+use super::{Vault, WaitingLimits};
 use crate::domain::Result;
 
 /// Connections that look single rows up.
 const LOOKUP_CONNECTIONS: usize = 2;
+
+/// Connections that read events. They are others than those of lists, because readers of events
+/// come back with every event there is.
+const EVENT_CONNECTIONS: usize = 2;
 
 /// What an operator may want different.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,11 +47,18 @@ pub struct SqliteOptions {
     /// How large the database file may grow, in bytes, its log not counted. Beyond it the
     /// store is `unavailable` to everything that needs more room. `None` for no limit.
     pub size_max_bytes: Option<u64>,
+    /// How many readers may wait for events.
+    pub waiting: WaitingLimits,
 }
 
 impl Default for SqliteOptions {
     fn default() -> SqliteOptions {
-        SqliteOptions { readers: 4, cache_kib: 32 * 1024, size_max_bytes: None }
+        SqliteOptions {
+            readers: 4,
+            cache_kib: 32 * 1024,
+            size_max_bytes: None,
+            waiting: WaitingLimits::default(),
+        }
     }
 }
 
@@ -57,6 +70,8 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     /// For single rows, so that looking up a key never waits for somebody's long list.
     lookups: Arc<Readers>,
+    events: Arc<Readers>,
+    waiting: Arc<EventReaders>,
     vault: Arc<Vault>,
 }
 
@@ -70,8 +85,10 @@ impl SqliteStore {
         let connection = connection::open_writer(path, &vault, &options)?;
         let readers = Readers::open(path, options.readers)?;
         let lookups = Readers::open(path, LOOKUP_CONNECTIONS)?;
+        let events = Readers::open(path, EVENT_CONNECTIONS)?;
         let vault = Arc::new(vault);
-        let writer = Writer::start(connection, Arc::clone(&vault))?;
-        Ok(SqliteStore { writer, readers, lookups, vault })
+        let waiting = EventReaders::new(options.waiting);
+        let writer = Writer::start(connection, Arc::clone(&vault), Arc::clone(&waiting))?;
+        Ok(SqliteStore { writer, readers, lookups, events, waiting, vault })
     }
 }

@@ -6,16 +6,16 @@ use async_trait::async_trait;
 
 use super::writer::Care::{ChecksFirst, Savepoint};
 use super::{
-    SqliteStore, applications, attempts, claim, endpoints, event_types, keys, ledger, messages,
-    record,
+    SqliteStore, applications, attempts, claim, endpoints, event_types, events, keys, ledger,
+    messages, record,
 };
 use crate::domain::{
     ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Endpoint, EndpointId, EventType,
     KeyId, LedgerLine, Message, MessageId, NodeId, Reference, Result, SigningSecret, Timestamp,
 };
 use crate::store::{
-    Accepted, AttemptFilter, AttemptRow, Claimed, DeliveryRow, EndpointChange, Job, Lease,
-    MessageFilter, NewMessage, Page, Recorded, Room, Store,
+    Accepted, Arrivals, AttemptFilter, AttemptRow, Claimed, DeliveryRow, EndpointChange, EventPage,
+    EventQuery, Job, Lease, MessageFilter, NewMessage, Page, Recorded, Room, Store,
 };
 
 #[async_trait]
@@ -218,6 +218,22 @@ impl Store for SqliteStore {
         self.readers
             .read(move |connection| messages::list(connection, application, &filter, &page))
             .await
+    }
+
+    async fn read_events(
+        &self,
+        application: ApplicationId,
+        query: EventQuery,
+    ) -> Result<EventPage> {
+        self.events.read(move |connection| events::read(connection, application, &query)).await
+    }
+
+    fn arrivals(&self, application: ApplicationId) -> Result<Arrivals> {
+        self.waiting.begin(application)
+    }
+
+    fn readers_waiting(&self) -> usize {
+        self.waiting.count()
     }
 
     async fn list_deliveries(

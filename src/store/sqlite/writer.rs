@@ -13,6 +13,7 @@ use super::batch::Batch;
 use super::fault::{Fallible, Fault};
 use crate::domain::{Error, Result};
 use crate::store::Vault;
+use crate::store::arrivals::EventReaders;
 
 /// How many commands may wait for the thread. Further callers wait for a place.
 const COMMANDS_QUEUED_MAX: usize = 4_096;
@@ -35,11 +36,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, vault: Arc<Vault>) -> Result<Writer> {
+    pub(super) fn start(
+        connection: Connection,
+        vault: Arc<Vault>,
+        readers: Arc<EventReaders>,
+    ) -> Result<Writer> {
         let (queue, commands) = mpsc::channel(COMMANDS_QUEUED_MAX);
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(&connection, vault, commands))
+            .spawn(move || serve(&connection, vault, &readers, commands))
             .map_err(|error| Error::unavailable(format!("No thread for the store: {error}.")))?;
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
@@ -176,7 +181,12 @@ fn execute(connection: &Connection, sql: &str) -> Result<()> {
     run().map(drop).map_err(|error| Fault::from(error).into_error())
 }
 
-fn serve(connection: &Connection, vault: Arc<Vault>, mut queue: mpsc::Receiver<Box<dyn Command>>) {
+fn serve(
+    connection: &Connection,
+    vault: Arc<Vault>,
+    readers: &EventReaders,
+    mut queue: mpsc::Receiver<Box<dyn Command>>,
+) {
     let mut batch = Batch::new(connection, vault);
     let mut ran = Vec::new();
     let mut healthy = true;
@@ -196,6 +206,7 @@ fn serve(connection: &Connection, vault: Arc<Vault>, mut queue: mpsc::Receiver<B
         };
         let committed = transact(&mut batch, first, &mut queue, &mut ran);
         healthy = committed.is_ok();
+        readers.tell(batch.news());
         for command in ran.drain(..) {
             command.answer(&committed);
         }
@@ -270,7 +281,11 @@ mod tests {
         let broken = Arc::new(AtomicBool::new(false));
         let switch = Arc::clone(&broken);
         connection.commit_hook(Some(move || switch.load(Ordering::SeqCst))).unwrap();
-        (Writer::start(connection, Arc::new(vault)).unwrap(), broken)
+        (
+            Writer::start(connection, Arc::new(vault), EventReaders::new(Default::default()))
+                .unwrap(),
+            broken,
+        )
     }
 
     fn put(batch: &mut Batch<'_>, name: &str) -> Fallible<()> {
