@@ -267,11 +267,11 @@ async fn a_contract_can_tell_receivers_that_an_event_is_a_test() {
     assert_eq!(real.body(), "type=order.made&test=false&data=1");
     send(&server, "company", "", "order.made").await.expect(202);
     let test = receiver.wait_for(2).await[1].clone();
-    assert_eq!(test.body, b"type=order.made&test=true&data={ \"id\": 1.10 }");
+    assert_eq!(test.body, b"type=order.made&test=true&data=%7B+%22id%22%3A+1.10+%7D");
     // A body that isn't JSON is shown as a text.
     let shown = show(&server, "company", "order.made", "").await;
     assert!(shown.text.contains(r#""payload":{ "id": 1.10 }"#), "{}", shown.text);
     let shown = shown.expect(200);
-    assert_eq!(shown["body"], "type=order.made&test=false&data={ \"id\": 1.10 }");
+    assert_eq!(shown["body"], "type=order.made&test=false&data=%7B+%22id%22%3A+1.10+%7D");
     assert_eq!(shown["contentType"], "application/x-www-form-urlencoded");
 }
