@@ -216,6 +216,10 @@ async fn without_a_secret_nothing_is_signed() {
     team.rotate(&id, Some("first")).await.expect(204);
     let delivered = team.deliver(&receiver, "message.sent", "{}").await;
     assert_handled("first", &[delivered]);
+    // And it can be taken away again.
+    team.ask("DELETE", &format!("endpoint/{id}/secret"), Value::Null).await.expect(204);
+    let delivered = team.deliver(&receiver, "message.sent", "{}").await;
+    assert_eq!(delivered.request.header("X-Kakiyo-Signature"), None);
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ macro_rules! conformance {
             tenants::other_environments_see_nothing,
             tenants::deleting_an_application_deletes_its_endpoints_and_discards_what_was_pending,
             tenants::event_types_are_kept_by_environment,
+            tenants::endpoints_without_secrets_of_their_own_share_their_applications,
             endpoints::an_endpoint_reads_back_as_written,
             endpoints::uids_and_names_are_unique_where_they_must_be,
             endpoints::an_application_has_no_more_endpoints_than_the_limit,

@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use super::auth::Caller;
 use super::contract_routes::Customers;
 use super::{catalog, endpoint};
+use crate::contract::SecretRules;
 use crate::contract::routes::{Answers, Call, Operation, RESPONSE_BYTES, Route};
 use crate::domain::{Application, Endpoint, Error, FieldError, Reference, Result};
 use crate::store::Page;
@@ -178,10 +179,14 @@ impl Native<'_> {
         self.endpoint(self.named()?).await
     }
 
+    fn secret_rules(&self) -> &SecretRules {
+        self.caller.environment.contract.secret()
+    }
+
     async fn endpoint(&self, id: &str) -> Result<Answers> {
         let store = &self.customers.state.store;
         let found = store.get_endpoint(self.application.id, &Reference(id.to_owned())).await?;
-        Ok(vec![("endpoint", endpoint::in_full(&found, self.shows_secret))])
+        Ok(vec![("endpoint", endpoint::in_full(&found, self.secret_rules(), self.shows_secret))])
     }
 
     async fn endpoints(&self) -> Result<Answers> {
@@ -195,8 +200,9 @@ impl Native<'_> {
         }
         let total = matching.len();
         let page = matching.iter().skip(offset).take(limit);
-        let shown: Vec<String> =
-            page.map(|one| endpoint::in_full(one, self.shows_secret)).collect();
+        let shown: Vec<String> = page
+            .map(|one| endpoint::in_full(one, self.secret_rules(), self.shows_secret))
+            .collect();
         let page = json!({ "count": shown.len(), "total": total }).to_string();
         Ok(vec![("endpoints", format!("[{}]", shown.join(","))), ("page", page)])
     }

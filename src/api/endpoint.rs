@@ -11,16 +11,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::application_secret::{for_new_endpoint, is_shared};
 use super::auth::Caller;
 use super::endpoint_headers::is_sensitive;
 use super::endpoint_input::{AuthIn, EndpointIn};
-use super::endpoint_secret::{new_secret, replaced_secret};
+use super::endpoint_secret::{SecretWish, new_secret, replaced_secret};
 use super::error::{ApiResult, ErrorBody, ValidationBody};
 use super::extract::{Body, Path, Query, present};
 use super::page::{List, Order, PageQuery};
+use crate::contract::SecretRules;
 use crate::domain::{
-    Application, Auth, Endpoint, EndpointState, Metadata, Reference, Result, SigningSecret,
-    Subscription,
+    Application, Auth, Endpoint, EndpointState, Metadata, Reference, Result, SecretText,
+    SigningSecret, Subscription,
 };
 use crate::store::EndpointChange;
 
@@ -120,8 +122,8 @@ impl From<&Endpoint> for EndpointOut {
 }
 
 /// An endpoint for the response of a contract's route, as JSON: with its custom headers and,
-/// where the response shows it, its signing secret.
-pub(super) fn in_full(endpoint: &Endpoint, with_secret: bool) -> String {
+/// where the response shows it, what the receiver knows of its signing secret.
+pub(super) fn in_full(endpoint: &Endpoint, rules: &SecretRules, with_secret: bool) -> String {
     #[derive(Serialize)]
     struct InFull<'a> {
         #[serde(flatten)]
@@ -131,13 +133,14 @@ pub(super) fn in_full(endpoint: &Endpoint, with_secret: bool) -> String {
         headers: BTreeMap<&'a str, Option<&'a str>>,
     }
     let secret = endpoint.secrets.first().filter(|_| with_secret);
+    let secret = secret.and_then(|secret| rules.known(&secret.text));
     let headers = endpoint
         .headers
         .iter()
         .map(|(name, value)| (name.as_str(), (!is_sensitive(name)).then(|| value.expose())));
     let full = InFull {
         endpoint: endpoint.into(),
-        secret: secret.map(|secret| secret.text.expose()),
+        secret: secret.as_ref().map(SecretText::expose),
         headers: headers.collect(),
     };
     serde_json::to_string(&full).unwrap_or_default()
@@ -188,14 +191,23 @@ async fn create(
     Body(input): Body<EndpointIn>,
 ) -> ApiResult<(StatusCode, Json<EndpointOut>)> {
     let application = caller.application(&state, app_id).await?;
-    let secret = input.secret.clone();
+    let wish = SecretWish { text: input.secret.clone(), kind: input.secret_type.clone() };
     let draft = input.apply_to(blank(&state, &application, &caller), state.clock.now());
     let endpoint = draft.check(&state, &caller.environment, None).await?;
-    let secret = new_secret(&state, &caller.environment, secret, "secret")?;
-    let endpoint = Endpoint {
-        secrets: secret.map(|text| SigningSecret { text, expires_at: None }).into_iter().collect(),
-        ..endpoint
+    let shared = is_shared(&caller.environment);
+    let secrets = match shared {
+        true => for_new_endpoint(&state, &caller.environment, &application, wish).await?,
+        false => new_secret(&state, &caller.environment, wish, "secret")?
+            .map(|text| SigningSecret { text, expires_at: None })
+            .into_iter()
+            .collect(),
     };
+    let mut endpoint = Endpoint { secrets, ..endpoint };
+    state.engine.handshake(&application, &endpoint).await?;
+    if shared {
+        // Those that the application has when it is stored, which may have been rotated since.
+        endpoint.secrets.clear();
+    }
     let unique_name = caller.environment.contract.endpoint().unique_name;
     let limit = state.limits.endpoints_per_application;
     let created = state.store.create_endpoint(endpoint, unique_name, limit).await?;
@@ -285,10 +297,14 @@ async fn change(
     found: &Endpoint,
     input: EndpointIn,
 ) -> ApiResult<Json<EndpointOut>> {
-    let secret = input.secret.clone();
+    let wish = SecretWish { text: input.secret.clone(), kind: input.secret_type.clone() };
     let draft = input.apply_to(found.clone(), state.clock.now());
     let changed = draft.check(state, &caller.environment, Some(found)).await?;
-    let changed = replaced_secret(state, &caller.environment, changed, secret)?;
+    let changed = replaced_secret(state, &caller.environment, changed, wish)?;
+    if changed.url != found.url {
+        let application = caller.application(state, found.application_id.to_string()).await?;
+        state.engine.handshake(&application, &changed).await?;
+    }
     Ok(show(&*store_changed(state, caller, found.revision, changed).await?))
 }
 
@@ -318,6 +334,7 @@ struct EndpointPatch {
     auth: Option<AuthIn>,
     headers: Option<BTreeMap<String, String>>,
     secret: Option<String>,
+    secret_type: Option<String>,
 }
 
 impl EndpointPatch {
@@ -340,6 +357,7 @@ impl EndpointPatch {
             auth: self.auth,
             headers: self.headers,
             secret: self.secret,
+            secret_type: self.secret_type,
         }
     }
 }

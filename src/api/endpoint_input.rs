@@ -61,6 +61,8 @@ pub(super) struct EndpointIn {
     /// The signing secret, where the contract lets or makes the customer set it. On creation
     /// only: later it is rotated.
     pub(super) secret: Option<String>,
+    /// `symmetric` or `ed25519`, where the contract has both. On creation only.
+    pub(super) secret_type: Option<String>,
 }
 
 /// How deliveries authenticate.

@@ -20,6 +20,7 @@ use contract_routes::Customers;
 use error::ApiError;
 
 mod application;
+mod application_secret;
 mod attempt;
 pub mod auth;
 mod catalog;
@@ -130,6 +131,7 @@ fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(openapi::description())
         .merge(health::router())
         .merge(application::router())
+        .merge(application_secret::router())
         .merge(event_type::router())
         .merge(example::router())
         .merge(endpoint::router())

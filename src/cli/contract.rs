@@ -42,6 +42,9 @@ pub struct Show {
     secret: Option<String>,
 }
 
+const HANDSHAKE: &str = "Before an endpoint goes live";
+const DELIVERY: &str = "A delivery";
+
 /// Runs the command.
 ///
 /// # Errors
@@ -146,7 +149,17 @@ fn example(show: &Show) -> anyhow::Result<String> {
     }
     let request =
         contract.example(&sample).map_err(|failure| anyhow!(failure.causes.join("\n")))?;
-    let mut out = written(&request)?;
+    let handshakes = contract.handshake_examples(&sample);
+    let handshakes = handshakes.map_err(|failure| anyhow!(failure.causes.join("\n")))?;
+    let mut out = String::new();
+    for handshake in &handshakes {
+        let rule = "-".repeat(72 - HANDSHAKE.len());
+        let _ = write!(out, "-- {HANDSHAKE} {rule}\n\n{}\n\n", written(handshake)?);
+    }
+    if !handshakes.is_empty() {
+        let _ = write!(out, "-- {DELIVERY} {}\n\n", "-".repeat(72 - DELIVERY.len()));
+    }
+    out.push_str(&written(&request)?);
     let Some(secret) = &sample.secret else {
         out.push_str("\n\nThis contract signs nothing.\n");
         return Ok(out);

@@ -37,6 +37,15 @@ fn what_is_shown_is_the_request_and_programs_that_run() {
 }
 
 #[test]
+fn handshakes_are_shown_before_the_delivery() {
+    let text = example(&show("examples/contracts/slack.toml")).unwrap();
+    let (handshake, delivery) = text.split_once("-- A delivery ").unwrap();
+    assert!(handshake.starts_with("-- Before an endpoint goes live -"), "{handshake}");
+    assert!(handshake.contains(r#"{"type":"url_verification","challenge":"3eb1a4c5f06d"}"#));
+    assert!(delivery.contains("\"event_callback\"") && delivery.contains("def verify("));
+}
+
+#[test]
 fn wrong_arguments_are_explained() {
     let fails = |asked: Show| example(&asked).unwrap_err().to_string();
     assert!(fails(show("acme")).contains("shipped are standard, kynectlocal"));

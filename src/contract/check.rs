@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
-use super::Contract;
+use super::handshake::HandshakeInput;
 use super::json;
 use super::problem::Problems;
 use super::render::RenderError;
 use super::sample::Sample;
 use super::scope::Scope;
-use super::template::TemplateError;
+use super::secret::SecretKind;
+use super::signature::Stage;
+use super::template::{Template, TemplateError};
+use super::{Contract, RenderInput};
 use crate::domain::Transport;
 
 /// Renders every event of the catalog in the ways that endpoints can differ. Of each template
@@ -18,12 +21,18 @@ pub(super) fn check(contract: &Contract, problems: &mut Problems<'_>) {
     let mut reported: Vec<Arc<str>> = Vec::new();
     for sample in samples(contract) {
         let rendered = sample.with_input(|input| {
-            let body = contract.delivery.body.render(&Scope::new(input))?;
-            check_body(contract, &body)?;
+            let named = contract.name_signatures(
+                Stage::Event,
+                &contract.signing_keys(input.endpoint, input.now)?,
+                Scope::new(input),
+            )?;
+            let body = contract.delivery.body.render(&named)?;
+            check_body(&contract.delivery.body, contract.delivery.is_json, &body)?;
             match input.endpoint.transport {
-                Transport::Webhook => contract.request(input).map(drop),
-                Transport::Websocket => contract.message(input).map(drop),
+                Transport::Webhook => contract.request(input).map(drop)?,
+                Transport::Websocket => contract.message(input).map(drop)?,
             }
+            shake_hands(contract, input)
         });
         match rendered {
             Ok(()) => {}
@@ -41,6 +50,22 @@ pub(super) fn check(contract: &Contract, problems: &mut Problems<'_>) {
             Err(_) => {}
         }
     }
+}
+
+fn shake_hands(contract: &Contract, input: &RenderInput<'_>) -> Result<(), RenderError> {
+    for handshake in contract.handshakes() {
+        let ready = HandshakeInput {
+            application: Arc::clone(&input.message.application),
+            endpoint: input.endpoint,
+            id: input.message.id,
+            challenge: Arc::from("0123456789abcdef"),
+            now: input.now,
+        };
+        let request = contract.handshake_request(handshake, &ready)?.request;
+        let is_json = handshake.is_json && !request.body.is_empty();
+        check_body(&handshake.body, is_json, &request.body)?;
+    }
+    Ok(())
 }
 
 fn samples(contract: &Contract) -> Vec<Sample> {
@@ -62,6 +87,11 @@ fn samples(contract: &Contract) -> Vec<Sample> {
     samples.push(Sample { secret: None, ..plain.clone() });
     // Types that the company adds need not be in a group.
     samples.push(Sample { event_group: None, ..plain.clone() });
+    samples.push(Sample { attempt: 2, replaced: plain.secret.clone(), ..plain.clone() });
+    if contract.secret.offers(SecretKind::Ed25519) {
+        let secret = contract.secret.example_of(SecretKind::Ed25519);
+        samples.push(Sample { secret, ..plain.clone() });
+    }
     samples.push(awkward(plain));
     samples
 }
@@ -79,9 +109,13 @@ fn awkward(plain: Sample) -> Sample {
     }
 }
 
-/// Whether a body of a contract that sends JSON is JSON.
-pub(super) fn check_body(contract: &Contract, body: &[u8]) -> Result<(), TemplateError> {
-    if !contract.delivery.is_json {
+/// Whether a body that is to be JSON is JSON.
+pub(super) fn check_body(
+    template: &Template,
+    is_json: bool,
+    body: &[u8],
+) -> Result<(), TemplateError> {
+    if !is_json {
         return Ok(());
     }
     let text = String::from_utf8_lossy(body);
@@ -89,5 +123,5 @@ pub(super) fn check_body(contract: &Contract, body: &[u8]) -> Result<(), Templat
     let near: String = text.get(error.offset..).unwrap_or_default().chars().take(30).collect();
     let hint = "values are quoted for you: {{ event.type }} without quotes around it".to_owned();
     let message = format!("the body isn't JSON: {error}, near `{}`", near.escape_debug());
-    Err(contract.delivery.body.error(message, Some(hint)))
+    Err(template.error(message, Some(hint)))
 }

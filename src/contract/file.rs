@@ -7,11 +7,13 @@ use serde::de::{MapAccess, Visitor};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::encoding::Encoding;
+use super::handshake::HandshakeSignature;
 use super::problem::{Problems, did_you_mean};
 use super::routes::{RawErrors, RawIds, RawKeys, RawRoute, RawTemplates};
 use super::rules::Presence;
-use super::secret::{SecretEncoding, SecretKey, SecretOrigin};
-use super::signature::{Algorithm, Encoding};
+use super::secret::{SecretEncoding, SecretKey, SecretOrigin, SecretScope};
+use super::signature::{Algorithm, SignedBy};
 use crate::domain::{AuthKind, Transport};
 
 /// A value with its place in the file; every key of the format may be left out here, so
@@ -29,9 +31,12 @@ pub(super) struct RawContract {
     /// One paragraph about it.
     pub(super) description: Key<String>,
     pub(super) delivery: RawDelivery,
-    /// One entry for each signature header; none for a contract that doesn't sign.
+    /// One entry for each signature; none for a contract that doesn't sign.
     pub(super) signature: Vec<Spanned<RawSignature>>,
     pub(super) secret: Key<RawSecret>,
+    /// The requests that an endpoint has to answer before it goes live, in this order; none
+    /// where left out.
+    pub(super) handshake: Vec<Spanned<RawHandshake>>,
     pub(super) pause: Key<RawPause>,
     pub(super) endpoint: RawEndpoint,
     pub(super) keys: Key<RawKeys>,
@@ -47,16 +52,21 @@ pub(super) struct RawContract {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawDelivery {
-    /// The template of the body; the payload itself where left out. Values are escaped as
-    /// JSON where the content type is JSON.
+    /// The template of the body; the payload itself where left out. Values are escaped as the
+    /// content type wants it: JSON, form, XML, or not at all.
     pub(super) body: Key<String>,
-    /// `application/json` where left out.
+    /// `application/json` where left out; `application/x-www-form-urlencoded`, XML or anything
+    /// else are as good.
     pub(super) content_type: Key<String>,
     /// The method where the customer chooses none: `POST` where left out.
     pub(super) method: Key<String>,
     /// The query parameter in which the body travels with GET and DELETE, percent-encoded.
     pub(super) body_in_query: Key<String>,
-    /// Headers of every request; the values are plain-text templates.
+    /// Parameters that are added to the URL's query; the values are plain-text templates. One
+    /// that comes out empty is left out.
+    pub(super) query: RawHeaders,
+    /// Headers of every request; the values are plain-text templates. One that comes out empty
+    /// is left out.
     pub(super) headers: RawHeaders,
     /// For a whole attempt: `15s` where left out.
     pub(super) timeout: Key<String>,
@@ -70,24 +80,41 @@ pub(super) struct RawDelivery {
     pub(super) retry_after_max: Key<String>,
     /// The statuses that acknowledge: `2xx` (where left out), `200` or `200-204`.
     pub(super) success: Key<String>,
+    /// What the body of an acknowledging answer has to start with, such as `[accepted]`;
+    /// nothing where left out.
+    pub(super) success_body: Key<String>,
     /// The status by which a receiver says that it is gone for good; none where left out.
     pub(super) gone: Key<u16>,
 }
 
-/// `[[signature]]`: one signature header.
+/// `[[signature]]`: one signature, in a header or under a name for templates.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawSignature {
+    /// The header that it is sent in; none for one that only templates name.
     pub(super) header: Key<String>,
-    /// `hmac-sha256`, `hmac-sha512` or `hmac-sha1`.
+    /// What templates call it: `{{ signature.name }}`, or the list `{{ signatures.name }}`. The
+    /// body can hold it where its content doesn't name the body; queries and headers where it
+    /// doesn't name the URL.
+    pub(super) name: Key<String>,
+    /// `hmac-sha256`, `hmac-sha384`, `hmac-sha512`, `hmac-sha1` or `hmac-md5`; `sha256`,
+    /// `sha384`, `sha512`, `sha1` or `md5` of content that names `{{ secret }}`; `ed25519`; or
+    /// `token`, which is the secret itself.
     pub(super) algorithm: Key<Algorithm>,
+    /// Which secrets make it while an old one overlaps: `all` (where left out), `current` or
+    /// `previous`. Without such a secret its header is left out.
+    pub(super) secret: Key<SignedBy>,
     /// The template of what is signed: `{{ body }}` where left out.
     pub(super) content: Key<String>,
-    /// `hex` (where left out) or `base64`.
+    /// `hex` (where left out), `hex-upper`, `base64`, `base64-unpadded`, `base64url` or
+    /// `base64url-unpadded`.
     pub(super) encoding: Key<Encoding>,
     /// The template of the header: `{{ signature }}` where left out. `signatures` is the
     /// list while an old secret overlaps, the current one's first.
     pub(super) format: Key<String>,
+    /// Where several signatures share a header: what stands between this one and those before
+    /// it.
+    pub(super) separator: Key<String>,
 }
 
 /// `[secret]`: the signing secrets.
@@ -96,13 +123,16 @@ pub(super) struct RawSignature {
 pub(super) struct RawSecret {
     /// `generated` (where left out), `required`, `optional` or `none`.
     pub(super) origin: Key<SecretOrigin>,
+    /// Whose it is: `endpoint` (where left out), or `application`, whose endpoints share it.
+    pub(super) scope: Key<SecretScope>,
     /// What every secret starts with: nothing where left out.
     pub(super) prefix: Key<String>,
-    /// `base64` (where left out), `hex` or `text`.
+    /// `base64` (where left out), `base64url`, `hex`, `alphanumeric` or `text`.
     pub(super) encoding: Key<SecretEncoding>,
-    /// What keys the HMAC: `decoded`, or `text`, which is the default for texts.
+    /// What keys the HMAC: `decoded`; `text`, which is the default for texts and alphanumeric
+    /// secrets; or a digest of the text, `sha1` or `sha256`.
     pub(super) key: Key<SecretKey>,
-    /// The bytes of a generated secret: 32 where left out.
+    /// The bytes (of letters and digits: characters) of a generated secret: 32 where left out.
     pub(super) bytes: Key<usize>,
     /// The fewest bytes (of a text: characters) that a customer may set: 16 where left out.
     pub(super) min_bytes: Key<usize>,
@@ -110,8 +140,53 @@ pub(super) struct RawSecret {
     pub(super) max_bytes: Key<usize>,
     /// How long a replaced secret goes on signing: `0s` where left out.
     pub(super) overlap: Key<String>,
-    /// Whether customers may see a secret again: false where left out.
+    /// Whether customers may see a secret again: false where left out. The public key of a key
+    /// pair is always shown.
     pub(super) reveal: Key<bool>,
+    pub(super) ed25519: Key<RawKeyPair>,
+}
+
+/// `[secret.ed25519]`: how the keys of Ed25519 signatures are written. A contract with nothing
+/// but such signatures gives every endpoint a key pair; where there are others too, an endpoint
+/// has a key pair if it was asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawKeyPair {
+    /// What private keys start with: `whsk_` where left out.
+    pub(super) private_prefix: Key<String>,
+    /// What public keys start with: `whpk_` where left out.
+    pub(super) public_prefix: Key<String>,
+    /// `base64` (where left out), `base64url` or `hex`.
+    pub(super) encoding: Key<SecretEncoding>,
+}
+
+/// `[[handshake]]`: a request that is sent when an endpoint is made, and when its URL changes.
+/// An endpoint that doesn't answer it as expected is refused. Its templates can name
+/// `challenge`, a random text, and `secret` (the public key of a key pair).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawHandshake {
+    /// `POST` where left out.
+    pub(super) method: Key<String>,
+    /// The template of the body: nothing where left out.
+    pub(super) body: Key<String>,
+    /// `application/json` where left out.
+    pub(super) content_type: Key<String>,
+    /// Parameters that are added to the URL's query.
+    pub(super) query: RawHeaders,
+    pub(super) headers: RawHeaders,
+    /// `none` (where left out), `valid` or `wrong`: whether the headers and signatures of a
+    /// delivery are sent too, and whether those signatures are good.
+    pub(super) signature: Key<HandshakeSignature>,
+    /// What headers of a delivery call the event: `handshake` where left out.
+    pub(super) event: Key<String>,
+    /// What the answer has to hold, and where: `body`, `body.path.to.member` of JSON, or
+    /// `header.Name`. Only the status counts where left out.
+    pub(super) expect: RawHeaders,
+    /// The statuses that pass: `2xx` (where left out), `200` or `200-204`.
+    pub(super) status: Key<String>,
+    /// `10s` where left out.
+    pub(super) timeout: Key<String>,
 }
 
 /// `[pause]`: when an endpoint that keeps failing is paused. Exactly one rule; never where

@@ -1,9 +1,12 @@
 //! JSON as tokens: what has to be rewritten is, and nothing else, so that no number passes
 //! through a double and no string through a lossy conversion.
 
+mod lookup;
+
 use std::borrow::Cow;
 use std::fmt;
 
+pub(super) use self::lookup::{content, items, member, scalar_text, with_member};
 use super::number;
 
 /// How deep arrays and objects may be nested. Payloads are held to it when they come in.
@@ -28,9 +31,9 @@ impl fmt::Display for JsonError {
 
 /// A string's content, unescaped. Bytes, because JSON can hold half a surrogate pair, which
 /// UTF-8 can't: those halves are kept in the three-byte form that UTF-8 would give them.
-type Text<'a> = Cow<'a, [u8]>;
+pub(super) type Text<'a> = Cow<'a, [u8]>;
 
-enum Json<'a> {
+pub(super) enum Json<'a> {
     /// `null`, `true` or `false`.
     Literal(&'a str),
     Number(&'a str),
@@ -74,33 +77,6 @@ pub(super) fn compact(text: &str) -> Result<String, JsonError> {
         escaped = in_string && c == '\\' && !escaped;
     }
     Ok(out)
-}
-
-/// The raw text of a member of the object `text`; the last one, where the key is repeated.
-/// `None` where there is none or `text` isn't an object.
-pub(super) fn member<'a>(text: &'a str, name: &str) -> Result<Option<&'a str>, JsonError> {
-    let mut scan = Scanner { text, at: 0, max_depth: MAX_DEPTH };
-    scan.skip_space();
-    if !scan.eat(b'{') {
-        return Ok(None);
-    }
-    let mut found = None;
-    scan.skip_space();
-    if scan.eat(b'}') {
-        return Ok(None);
-    }
-    loop {
-        let key = scan.key()?;
-        let start = scan.at;
-        scan.skip_value()?;
-        if *key == *name.as_bytes() {
-            found = Some(&text[start..scan.at]);
-        }
-        if !scan.another(b'}')? {
-            return Ok(found);
-        }
-        scan.skip_space();
-    }
 }
 
 /// Whether `text` is one JSON value, not nested too deep to be published.
@@ -224,7 +200,8 @@ fn array_index(key: &[u8]) -> Option<u64> {
     (canonical && index < u64::from(u32::MAX)).then_some(index)
 }
 
-fn parse(text: &str, max_depth: usize) -> Result<Json<'_>, JsonError> {
+/// Reads one value, nested no deeper than `max_depth`.
+pub(super) fn parse(text: &str, max_depth: usize) -> Result<Json<'_>, JsonError> {
     let mut scan = Scanner { text, at: 0, max_depth };
     scan.skip_space();
     let value = scan.value(0)?;

@@ -1,34 +1,31 @@
 //! From the file as it is written to a contract that works, with every mistake reported.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use toml::Spanned;
 
-use super::file::{Key, RawContract, RawDelivery, RawEndpoint, RawHeaders, RawPause, RawSignature};
+use super::file::{Key, RawContract, RawDelivery, RawEndpoint, RawHeaders};
 use super::json;
 use super::load_catalog::catalog;
+use super::load_handshake::handshakes;
+use super::load_policy::{pause_policy, retry_policy};
 use super::load_secret::secret_rules;
+use super::load_signature::{names, signatures};
 use super::problem::Problems;
 use super::routes::{RawApi, routes};
 use super::rules::{EndpointRules, SENDER_HEADERS, choices};
 use super::scope::Place;
-use super::signature::Signature;
+use super::signature::{Signature, Stage};
 use super::template::{Escape, Origin, Template};
 use super::{Contract, Delivery};
-use crate::domain::{AuthKind, Method, PausePolicy, RetryPolicy, Transport, parse_duration};
+use crate::domain::{AuthKind, Method, Transport, parse_duration};
 
-/// The most retries that a contract may ask for.
-pub const MAX_RETRIES: usize = 50;
-/// The longest that one attempt may take.
-pub const MAX_TIMEOUT: Duration = Duration::from_secs(120);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
-const DEFAULT_RETRIES_S: [u64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
-const DEFAULT_JITTER: f64 = 0.1;
-const DEFAULT_RETRY_AFTER_MAX: Duration = Duration::from_secs(86_400);
 const DEFAULT_MAX_HEADERS: usize = 20;
+const DEFAULT_CONTENT_TYPE: &str = "application/json";
+/// The most parameters that a contract may add to a query.
+pub const MAX_QUERY_PARAMETERS: usize = 32;
 const MAX_NAME_CHARS: usize = 64;
 
 /// Builds the contract. `None` where something is missing that nothing can stand in for;
@@ -37,14 +34,21 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
     let name = contract_name(&raw.name, problems);
     let retry = retry_policy(&raw.delivery, problems);
     let pause = pause_policy(raw.pause.as_ref(), problems);
-    let delivery = delivery(&raw.delivery, problems);
     let signatures = signatures(&raw.signature, problems);
-    let secret = secret_rules(raw.secret.as_ref(), raw.signature.first(), problems);
+    let delivery = delivery(&raw.delivery, signatures.as_deref(), problems);
+    let secret = secret_rules(raw.secret.as_ref(), &raw.signature, problems);
     let set_by_contract =
         reserved_headers(&raw, delivery.as_ref(), signatures.as_deref(), problems);
     let endpoint = delivery
         .as_ref()
         .map(|delivery| endpoint_rules(&raw.endpoint, delivery, set_by_contract, problems));
+    let handshakes = handshakes(&raw.handshake, problems);
+    if let (Some(word), Some(transports)) = (&raw.delivery.success_body, &raw.endpoint.transports)
+        && transports.get_ref().iter().any(|one| *one.get_ref() == Transport::Websocket)
+    {
+        let message = "a websocket's acknowledgement has no body to look at";
+        problems.at(word.span().start, message, None);
+    }
     let header_spellings = header_spellings(&raw);
     let catalog = catalog(&raw.groups, &raw.events, problems);
     let api = RawApi {
@@ -63,6 +67,7 @@ pub(super) fn build(raw: RawContract, problems: &mut Problems<'_>) -> Option<Con
         description: raw.description.map(Spanned::into_inner).unwrap_or_default(),
         delivery: delivery?,
         signatures: signatures?,
+        handshakes: handshakes?,
         header_spellings,
         retry,
         pause,
@@ -111,7 +116,7 @@ pub(super) fn duration(
     }
 }
 
-fn duration_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Duration> {
+pub(super) fn duration_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Duration> {
     let parsed = parse_duration(text.get_ref());
     if parsed.is_none() {
         problems.at(
@@ -123,7 +128,7 @@ fn duration_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Du
     parsed
 }
 
-fn method_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Method> {
+pub(super) fn method_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Method> {
     let method = text.get_ref().parse().ok();
     if method.is_none() {
         let known: Vec<&str> = Method::ALL.iter().map(|method| method.as_str()).collect();
@@ -136,121 +141,17 @@ fn method_of(text: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Meth
     method
 }
 
-fn retry_policy(raw: &RawDelivery, problems: &mut Problems<'_>) -> RetryPolicy {
-    let timeout = duration(&raw.timeout, DEFAULT_TIMEOUT, problems);
-    if let Some(key) = &raw.timeout
-        && (timeout.is_zero() || timeout > MAX_TIMEOUT)
-    {
-        let limit = MAX_TIMEOUT.as_secs();
-        problems.at(
-            key.span().start,
-            format!("the timeout must be at most {limit}s, and not 0"),
-            None,
-        );
-    }
-    let retries: Vec<Duration> = match &raw.retries {
-        None => DEFAULT_RETRIES_S.map(Duration::from_secs).to_vec(),
-        Some(waits) => {
-            if waits.get_ref().len() > MAX_RETRIES {
-                let message = format!("there can be at most {MAX_RETRIES} retries");
-                problems.at(waits.span().start, message, None);
-            }
-            waits.get_ref().iter().filter_map(|wait| duration_of(wait, problems)).collect()
-        }
-    };
-    let jitter = or(&raw.jitter, DEFAULT_JITTER);
-    if let Some(key) = &raw.jitter
-        && !(0.0..=1.0).contains(&jitter)
-    {
-        problems.at(key.span().start, "`jitter` must be between 0 and 1", None);
-    }
-    if let Some(gone) = &raw.gone
-        && !(300..600).contains(gone.get_ref())
-    {
-        problems.at(gone.span().start, "`gone` must be a status from 300 to 599", None);
-    }
-    RetryPolicy {
-        timeout,
-        retries,
-        jitter,
-        honours_retry_after: or(&raw.retry_after, true),
-        retry_after_max: duration(&raw.retry_after_max, DEFAULT_RETRY_AFTER_MAX, problems),
-        success: success(&raw.success, problems),
-        gone: raw.gone.as_ref().map(|gone| *gone.get_ref()),
-    }
-}
-
-/// `2xx`, `204` or `200-204`.
-fn success(key: &Key<String>, problems: &mut Problems<'_>) -> (u16, u16) {
-    const DEFAULT: (u16, u16) = (200, 299);
-    let Some(key) = key else { return DEFAULT };
-    let text = key.get_ref();
-    let range = match text.strip_suffix("xx") {
-        Some(class) => class.parse().ok().map(|class: u16| {
-            let first = class.saturating_mul(100);
-            (first, first.saturating_add(99))
-        }),
-        None => {
-            let (first, last) = text.split_once('-').unwrap_or((text, text));
-            first.trim().parse().ok().zip(last.trim().parse().ok())
-        }
-    };
-    match range {
-        Some((first, last)) if first >= 200 && first <= last && last < 600 => (first, last),
-        _ => {
-            problems.at(
-                key.span().start,
-                format!("`{text}` isn't a range of statuses"),
-                Some("such as \"2xx\", \"204\" or \"200-204\"".to_owned()),
-            );
-            DEFAULT
-        }
-    }
-}
-
-fn pause_policy(raw: Option<&Spanned<RawPause>>, problems: &mut Problems<'_>) -> PausePolicy {
-    let Some(section) = raw else { return PausePolicy::Never };
-    let raw = section.get_ref();
-    let place = section.span().start;
-    let rules = [raw.consecutive.is_some(), raw.failures.is_some(), raw.failing_for.is_some()];
-    if rules.into_iter().filter(|&given| given).count() != 1 {
-        let hint = "`consecutive`, `failures` with `within`, or `failing_for`";
-        problems.at(place, "[pause] must have exactly one rule", Some(hint.to_owned()));
-        return PausePolicy::Never;
-    }
-    if raw.failures.is_some() != raw.within.is_some() {
-        problems.at(place, "`failures` and `within` belong together", None);
-        return PausePolicy::Never;
-    }
-    for count in [&raw.consecutive, &raw.failures].into_iter().flatten() {
-        if *count.get_ref() == 0 {
-            problems.at(count.span().start, "the number of failures must not be 0", None);
-        }
-    }
-    if let Some(failures) = &raw.consecutive {
-        return PausePolicy::Consecutive { failures: *failures.get_ref() };
-    }
-    let time = raw.within.as_ref().or(raw.failing_for.as_ref());
-    let Some(duration) = time.and_then(|text| duration_of(text, problems)) else {
-        return PausePolicy::Never;
-    };
-    match &raw.failures {
-        Some(failures) => PausePolicy::TooMany { failures: *failures.get_ref(), within: duration },
-        None => PausePolicy::FailingFor { duration },
-    }
-}
-
 /// Compiles a template of the file, or reports what is wrong with it.
-fn template(
+pub(super) fn template(
     source: &Spanned<String>,
     label: &str,
-    escape: Escape,
-    place: Place,
+    (escape, place): (Escape, Place),
+    more: &[String],
     problems: &mut Problems<'_>,
 ) -> Option<Template> {
     let origin =
         Origin { label: label.into(), first_line: problems.first_line_of(source.span().start) };
-    match Template::compile(source.get_ref(), escape, place, origin) {
+    match Template::compile(source.get_ref(), escape, place, origin, more) {
         Ok(template) => Some(template),
         Err(errors) => {
             for error in errors {
@@ -261,30 +162,45 @@ fn template(
     }
 }
 
-fn template_or(
+pub(super) fn template_or(
     source: &Key<String>,
     default: &str,
     label: &str,
-    (escape, place): (Escape, Place),
+    place: (Escape, Place),
+    problems: &mut Problems<'_>,
+) -> Option<Template> {
+    named_template(source, default, label, place, &[], problems)
+}
+
+/// The same with more names than the place has.
+pub(super) fn named_template(
+    source: &Key<String>,
+    default: &str,
+    label: &str,
+    place: (Escape, Place),
+    more: &[String],
     problems: &mut Problems<'_>,
 ) -> Option<Template> {
     match source {
-        Some(source) => template(source, label, escape, place, problems),
-        None => template(&Spanned::new(0..0, default.to_owned()), label, escape, place, problems),
+        Some(source) => template(source, label, place, more, problems),
+        None => template(&Spanned::new(0..0, default.to_owned()), label, place, more, problems),
     }
 }
 
-fn delivery(raw: &RawDelivery, problems: &mut Problems<'_>) -> Option<Delivery> {
-    let content_type = or(&raw.content_type, "application/json".to_owned());
-    let parsed_type = HeaderValue::from_str(&content_type).ok();
-    if let (None, Some(key)) = (&parsed_type, &raw.content_type) {
-        problems.at(key.span().start, format!("`{content_type}` can't be sent in a header"), None);
-    }
-    let is_json = is_json(&content_type);
-    let escape = if is_json { Escape::Json } else { Escape::Plain };
+fn delivery(
+    raw: &RawDelivery,
+    signatures: Option<&[Signature]>,
+    problems: &mut Problems<'_>,
+) -> Option<Delivery> {
+    let content_type = content_type(&raw.content_type, problems);
+    let escape = Escape::of(&or(&raw.content_type, DEFAULT_CONTENT_TYPE.to_owned()));
+    let place = (escape, Place::Body);
+    let in_body = names(signatures, Stage::Event);
     let body =
-        template_or(&raw.body, "{{ payload }}", "delivery.body", (escape, Place::Body), problems);
-    let headers = headers(&raw.headers, problems);
+        named_template(&raw.body, "{{ payload }}", "delivery.body", place, &in_body, problems);
+    let outside = names(signatures, Stage::Body);
+    let query = query(&raw.query, "delivery.query", Place::Query, &outside, problems);
+    let headers = headers(&raw.headers, "delivery.headers", Place::Header, &outside, problems);
     let method = raw.method.as_ref().and_then(|method| method_of(method, problems));
     if let Some(key) = &raw.body_in_query
         && key.get_ref().is_empty()
@@ -293,25 +209,58 @@ fn delivery(raw: &RawDelivery, problems: &mut Problems<'_>) -> Option<Delivery> 
     }
     Some(Delivery {
         body: body?,
-        content_type: parsed_type?,
-        is_json,
+        content_type: content_type?,
+        is_json: escape == Escape::Json,
         method: method.unwrap_or_default(),
         body_in_query: raw.body_in_query.as_ref().map(|key| key.get_ref().clone()),
+        query: query?,
         headers: headers?,
     })
 }
 
-/// Whether a media type is JSON: `application/json` or anything with the suffix `+json`.
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+pub(super) fn content_type(key: &Key<String>, problems: &mut Problems<'_>) -> Option<HeaderValue> {
+    let text = or(key, DEFAULT_CONTENT_TYPE.to_owned());
+    let parsed = HeaderValue::from_str(&text).ok();
+    if let (None, Some(key)) = (&parsed, key) {
+        problems.at(key.span().start, format!("`{text}` can't be sent in a header"), None);
+    }
+    parsed
 }
 
-fn headers(raw: &RawHeaders, problems: &mut Problems<'_>) -> Option<Vec<(HeaderName, Template)>> {
+pub(super) fn query(
+    raw: &RawHeaders,
+    section: &str,
+    place: Place,
+    more: &[String],
+    problems: &mut Problems<'_>,
+) -> Option<Vec<(String, Template)>> {
+    if let Some((surplus, _)) = raw.0.get(MAX_QUERY_PARAMETERS) {
+        let message = format!("at most {MAX_QUERY_PARAMETERS} parameters can be added");
+        problems.at(surplus.span().start, message, None);
+    }
+    let compiled: Vec<Option<(String, Template)>> = raw
+        .0
+        .iter()
+        .map(|(name, source)| {
+            let label = format!("{section}.{}", name.get_ref());
+            let template = template(source, &label, (Escape::Plain, place), more, problems);
+            Some((name.get_ref().clone(), template?))
+        })
+        .collect();
+    compiled.into_iter().collect()
+}
+
+pub(super) fn headers(
+    raw: &RawHeaders,
+    section: &str,
+    place: Place,
+    more: &[String],
+    problems: &mut Problems<'_>,
+) -> Option<Vec<(HeaderName, Template)>> {
     let compiled = raw.0.iter().map(|(name, source)| {
-        let label = format!("delivery.headers.{}", name.get_ref());
+        let label = format!("{section}.{}", name.get_ref());
         let header = header_name(name, problems);
-        let template = template(source, &label, Escape::Plain, Place::Header, problems);
+        let template = template(source, &label, (Escape::Plain, place), more, problems);
         Some((header?, template?))
     });
     // Not lazily: the mistakes of all of them are wanted.
@@ -319,63 +268,23 @@ fn headers(raw: &RawHeaders, problems: &mut Problems<'_>) -> Option<Vec<(HeaderN
     compiled.into_iter().collect()
 }
 
-fn header_name(name: &Spanned<String>, problems: &mut Problems<'_>) -> Option<HeaderName> {
+pub(super) fn header_name(
+    name: &Spanned<String>,
+    problems: &mut Problems<'_>,
+) -> Option<HeaderName> {
     let text = name.get_ref();
     let Ok(header) = HeaderName::from_bytes(text.as_bytes()) else {
         problems.at(name.span().start, format!("`{text}` isn't a valid header name"), None);
         return None;
     };
-    if SENDER_HEADERS.contains(&header.as_str()) {
+    // Companies document their user agent; customers have no say in it.
+    if SENDER_HEADERS.contains(&header.as_str()) && header != http::header::USER_AGENT {
         let hint = (header == http::header::CONTENT_TYPE)
             .then(|| "the content type is `content_type` of [delivery]".to_owned());
         problems.at(name.span().start, format!("the header `{text}` is the server's"), hint);
         return None;
     }
     Some(header)
-}
-
-fn signatures(
-    raw: &[Spanned<RawSignature>],
-    problems: &mut Problems<'_>,
-) -> Option<Vec<Signature>> {
-    let compiled: Vec<Option<Signature>> =
-        raw.iter().map(|signature| self::signature(signature, problems)).collect();
-    compiled.into_iter().collect()
-}
-
-fn signature(section: &Spanned<RawSignature>, problems: &mut Problems<'_>) -> Option<Signature> {
-    let raw = section.get_ref();
-    let place = section.span().start;
-    if raw.header.is_none() {
-        problems.at(place, "the signature has no `header`", None);
-    }
-    if raw.algorithm.is_none() {
-        let hint = "hmac-sha256, hmac-sha512 or hmac-sha1".to_owned();
-        problems.at(place, "the signature has no `algorithm`", Some(hint));
-    }
-    let header = raw.header.as_ref().and_then(|name| header_name(name, problems));
-    let plain = |place| (Escape::Plain, place);
-    let content = template_or(
-        &raw.content,
-        "{{ body }}",
-        "signature.content",
-        plain(Place::Content),
-        problems,
-    );
-    let format = template_or(
-        &raw.format,
-        "{{ signature }}",
-        "signature.format",
-        plain(Place::Format),
-        problems,
-    );
-    Some(Signature {
-        header: header?,
-        algorithm: *raw.algorithm.as_ref()?.get_ref(),
-        content: content?,
-        encoding: or(&raw.encoding, Default::default()),
-        format: format?,
-    })
 }
 
 /// The headers that the contract sets, each of which may be set only once.
@@ -385,18 +294,23 @@ fn reserved_headers(
     signatures: Option<&[Signature]>,
     problems: &mut Problems<'_>,
 ) -> Vec<HeaderName> {
-    let headers = delivery.into_iter().flat_map(|delivery| &delivery.headers);
+    let headers: &[(HeaderName, Template)] = delivery.map_or(&[], |delivery| &delivery.headers);
     let places = raw.delivery.headers.0.iter().map(|(name, _)| name.span().start);
-    let of_headers = headers.map(|(name, _)| name.clone()).zip(places);
-    let of_signatures = signatures.into_iter().flatten().map(|signature| signature.header.clone());
-    let places = raw.signature.iter().map(|signature| signature.span().start);
-    let mut seen = HashSet::new();
-    let mut reserved = Vec::new();
-    for (name, place) in of_headers.chain(of_signatures.zip(places)) {
-        if seen.insert(name.clone()) {
-            reserved.push(name);
-        } else {
-            problems.at(place, format!("the header `{name}` is set twice"), None);
+    let of_headers = headers.iter().map(|(name, _)| (name, false)).zip(places);
+    let of_signatures = signatures.into_iter().flatten().zip(&raw.signature);
+    let of_signatures = of_signatures.filter_map(|(signature, section)| {
+        let name = signature.header.as_ref()?;
+        let joins = signature.separator.is_some() && !headers.iter().any(|(set, _)| set == name);
+        Some(((name, joins), section.span().start))
+    });
+    let mut reserved: Vec<HeaderName> = Vec::new();
+    for ((name, joins), place) in of_headers.chain(of_signatures) {
+        if !reserved.contains(name) {
+            reserved.push(name.clone());
+        } else if !joins {
+            let hint = "signatures that share a header need a `separator`";
+            let hint = signatures.is_some_and(|all| all.len() > 1).then(|| hint.to_owned());
+            problems.at(place, format!("the header `{name}` is set twice"), hint);
         }
     }
     reserved

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::file::{Key, RawSecret, RawSignature};
+use super::file::{Key, RawKeyPair, RawSecret, RawSignature};
+use super::key_pair::KeyPairRules;
 use super::load::{duration, or};
 use super::problem::Problems;
 use super::secret::{MAX_SECRET_BYTES, SecretEncoding, SecretKey, SecretOrigin, SecretRules};
+use super::signature::Algorithm;
 
 const DEFAULT_BYTES: usize = 32;
 const DEFAULT_MIN_BYTES: usize = 16;
@@ -17,9 +19,10 @@ const DEFAULT_MAX_BYTES: usize = 256;
 /// that doesn't has none.
 pub(super) fn secret_rules(
     section: Option<&Spanned<RawSecret>>,
-    first_signature: Option<&Spanned<RawSignature>>,
+    signatures: &[Spanned<RawSignature>],
     problems: &mut Problems<'_>,
 ) -> SecretRules {
+    let first_signature = signatures.first();
     let left_out = RawSecret::default();
     let raw = section.map_or(&left_out, Spanned::get_ref);
     let default_origin = match first_signature {
@@ -27,12 +30,18 @@ pub(super) fn secret_rules(
         None => SecretOrigin::None,
     };
     let encoding = or(&raw.encoding, SecretEncoding::default());
-    let default_key = match encoding {
-        SecretEncoding::Text => SecretKey::Text,
-        SecretEncoding::Base64 | SecretEncoding::Hex => SecretKey::Decoded,
+    let default_key = match encoding.has_bytes() {
+        true => SecretKey::Decoded,
+        false => SecretKey::Text,
     };
+    let algorithms = || signatures.iter().filter_map(|one| one.get_ref().algorithm.as_ref());
+    let asymmetric = |algorithm: &Spanned<Algorithm>| *algorithm.get_ref() == Algorithm::Ed25519;
+    let has_pairs = algorithms().any(asymmetric);
     let rules = SecretRules {
         origin: or(&raw.origin, default_origin),
+        scope: or(&raw.scope, Default::default()),
+        symmetric: !has_pairs || !algorithms().all(asymmetric),
+        key_pair: key_pair(raw.ed25519.as_ref(), has_pairs, problems),
         prefix: or(&raw.prefix, String::new()),
         encoding,
         key: or(&raw.key, default_key),
@@ -49,7 +58,44 @@ pub(super) fn secret_rules(
     if let Some(section) = section {
         check(&rules, section, problems);
     }
+    let place = section.map(|one| one.span().start);
+    let place = place.or(first_signature.map(|one| one.span().start));
+    check_prefixes(&rules, place.unwrap_or_default(), problems);
     rules
+}
+
+fn key_pair(
+    section: Option<&Spanned<RawKeyPair>>,
+    has_pairs: bool,
+    problems: &mut Problems<'_>,
+) -> Option<KeyPairRules> {
+    let left_out = RawKeyPair::default();
+    let raw = section.map_or(&left_out, Spanned::get_ref);
+    if let (Some(section), false) = (section, has_pairs) {
+        let message = "there is no signature with the algorithm ed25519";
+        problems.at(section.span().start, message, None);
+    }
+    let encoding = or(&raw.encoding, SecretEncoding::Base64);
+    if let (Some(key), false) = (&raw.encoding, encoding.has_bytes()) {
+        let hint = "base64, base64url or hex".to_owned();
+        problems.at(key.span().start, "keys are bytes, and written as such", Some(hint));
+    }
+    has_pairs.then(|| KeyPairRules {
+        private_prefix: or(&raw.private_prefix, "whsk_".to_owned()),
+        public_prefix: or(&raw.public_prefix, "whpk_".to_owned()),
+        encoding,
+    })
+}
+
+/// Where there are both kinds, the prefix tells one from the other.
+fn check_prefixes(rules: &SecretRules, place: usize, problems: &mut Problems<'_>) {
+    let (Some(pair), true) = (&rules.key_pair, rules.symmetric) else { return };
+    let (one, other) = (rules.prefix.as_str(), pair.private_prefix.as_str());
+    if one.is_empty() || other.is_empty() || one.starts_with(other) || other.starts_with(one) {
+        let hint = "give [secret] a `prefix` and [secret.ed25519] another `private_prefix`";
+        let message = "symmetric secrets and private keys can't be told apart";
+        problems.at(place, message, Some(hint.to_owned()));
+    }
 }
 
 fn check(rules: &SecretRules, section: &Spanned<RawSecret>, problems: &mut Problems<'_>) {
@@ -57,10 +103,10 @@ fn check(rules: &SecretRules, section: &Spanned<RawSecret>, problems: &mut Probl
     let place =
         |key: &Key<usize>| key.as_ref().map_or(section.span().start, |key| key.span().start);
     if rules.origin == SecretOrigin::Generated && rules.encoding == SecretEncoding::Text {
-        let hint = "generated secrets are written in base64 or hex".to_owned();
+        let hint = "base64, base64url, hex or alphanumeric".to_owned();
         problems.at(section.span().start, "a generated secret can't be plain text", Some(hint));
     }
-    if rules.key == SecretKey::Decoded && rules.encoding == SecretEncoding::Text {
+    if rules.key == SecretKey::Decoded && !rules.encoding.has_bytes() {
         problems.at(section.span().start, "a plain text has no decoded bytes", None);
     }
     if rules.max_bytes > MAX_SECRET_BYTES {

@@ -98,7 +98,7 @@ example = '''
     let others: Vec<_> = found.iter().filter(|line| !expected.contains(&line.as_str())).collect();
     assert_eq!(
         others,
-        ["acme.toml:12: the signature has no `algorithm` (hmac-sha256, hmac-sha512 or hmac-sha1)"]
+        ["acme.toml:12: the signature has no `algorithm` (such as hmac-sha256, ed25519 or token)"]
     );
 }
 
@@ -197,6 +197,12 @@ fn the_sections_take_what_they_say() {
     let text = format!(
         "{HEAD}[delivery]\nsuccess = \"200-204\"\ngone = 404\nretries = []\n[pause]\nfailures = 50\nwithin = \"1h\"\n"
     );
+    let long = format!("{HEAD}[delivery]\nsuccess_body = \"{}\"\n", "x".repeat(65));
+    assert!(only(&long).starts_with("acme.toml:3: `success_body` must have 1 to 64 bytes"));
+    let socket = format!(
+        "{HEAD}[delivery]\nsuccess_body = \"ok\"\n[endpoint]\ntransports = [\"websocket\"]\n"
+    );
+    assert!(only(&socket).starts_with("acme.toml:3: a websocket's acknowledgement has no body"));
     let contract = Contract::load("acme.toml", &text).unwrap();
     assert_eq!(contract.retry().success, (200, 204));
     assert_eq!(contract.retry().gone, Some(404));
@@ -221,7 +227,11 @@ fn names_of_contracts_and_events_are_checked() {
 
 #[test]
 fn no_text_makes_the_loader_panic() {
-    for (name, text) in SHIPPED {
+    let examples = [
+        ("slack", include_str!("../../examples/contracts/slack.toml")),
+        ("mailgun", include_str!("../../examples/contracts/mailgun.toml")),
+    ];
+    for (name, text) in SHIPPED.into_iter().chain(examples) {
         // Every prefix of a real file, and the file with each line left out.
         for end in (0..text.len()).filter(|&end| end % 97 == 0 && text.is_char_boundary(end)) {
             let _ = Contract::load(name, &text[..end]);
@@ -232,5 +242,85 @@ fn no_text_makes_the_loader_panic() {
             rest.remove(skipped);
             let _ = Contract::load(name, &rest.join("\n"));
         }
+    }
+}
+
+#[test]
+fn mistakes_in_signatures_are_explained() {
+    let with = |signature: &str| only(&format!("{HEAD}[[signature]]\n{signature}"));
+    let sha = "algorithm = \"hmac-sha256\"\n";
+    for (signature, expected) in [
+        (sha.to_owned(), "acme.toml:2: the signature has no `header` (a `name` is for"),
+        (format!("{sha}name = \"A-b\""), "acme.toml:4: `A-b` can't be a signature's name"),
+        (format!("{sha}name = \"a\"\nformat = \"x\""), "acme.toml:5: only a header has a `format`"),
+        (
+            "header = \"x\"\nalgorithm = \"md5\"".to_owned(),
+            "acme.toml:2: whoever knows the content can make this signature (name {{ secret }}",
+        ),
+        (
+            format!("{sha}header = \"x\"\ncontent = \"{{{{ secret }}}}\""),
+            "acme.toml:5: signature.content: `secret` isn't defined here",
+        ),
+        (
+            "header = \"x\"\nalgorithm = \"token\"\nencoding = \"hex\"".to_owned(),
+            "acme.toml:5: a token is the secret as it stands",
+        ),
+        (
+            format!("{sha}header = \"x\"\n[[signature]]\nheader = \"X\"\n{sha}"),
+            "acme.toml:5: the header `x` is set twice (signatures that share a header need a `separator`)",
+        ),
+        (
+            format!("{sha}name = \"a\"\n[[signature]]\nname = \"a\"\n{sha}"),
+            "acme.toml:6: two signatures are called `a`",
+        ),
+        (
+            format!("{sha}name = \"a\"\n[delivery]\nbody = '[{{{{ signature.a }}}}]'"),
+            "acme.toml:6: delivery.body: `signature.a` isn't defined here (a signature can be named where",
+        ),
+        (
+            format!(
+                "{sha}name = \"a\"\ncontent = '{{{{ url }}}}'\n[delivery.query]\ns = '{{{{ signature.a }}}}'"
+            ),
+            "acme.toml:7: delivery.query.s: `signature.a` isn't defined here",
+        ),
+    ] {
+        let problem = with(&signature);
+        assert!(problem.starts_with(expected), "{problem}");
+    }
+}
+
+#[test]
+fn signatures_share_a_header_only_with_a_separator_and_with_no_plain_header() {
+    let signature =
+        "[[signature]]\nheader = \"x\"\nalgorithm = \"hmac-sha256\"\nseparator = \",\"\n";
+    assert_eq!(problems(&format!("{HEAD}{signature}{signature}")), Vec::<String>::new());
+    let header = format!("{HEAD}[delivery.headers]\nx = \"1\"\n{signature}");
+    assert!(only(&header).starts_with("acme.toml:4: the header `x` is set twice"));
+}
+
+#[test]
+fn key_pairs_have_to_be_told_from_shared_secrets() {
+    let pair = "[[signature]]\nheader = \"x\"\nalgorithm = \"ed25519\"\n";
+    let both = format!("{HEAD}{pair}[[signature]]\nheader = \"y\"\nalgorithm = \"hmac-sha256\"\n");
+    assert!(
+        only(&both)
+            .starts_with("acme.toml:2: symmetric secrets and private keys can't be told apart")
+    );
+    assert_eq!(problems(&format!("{both}[secret]\nprefix = \"sh_\"\n")), Vec::<String>::new());
+    assert!(only(&format!("{both}[secret]\nprefix = \"whs\"\n")).contains("can't be told apart"));
+    assert_eq!(problems(&format!("{HEAD}{pair}")), Vec::<String>::new());
+    let text = format!("{HEAD}{pair}[secret.ed25519]\nencoding = \"text\"\n");
+    assert!(only(&text).starts_with("acme.toml:6: keys are bytes"));
+    let without = format!("{HEAD}[secret.ed25519]\nencoding = \"hex\"\n");
+    assert!(only(&without).contains("there is no signature with the algorithm ed25519"));
+}
+
+#[test]
+fn the_examples_load() {
+    for entry in std::fs::read_dir("examples/contracts").unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(Contract::load(name, &text).map(|_| ()), Ok(()), "{name}");
     }
 }

@@ -6,12 +6,19 @@
 
 mod catalog;
 mod check;
+mod encoding;
 mod file;
 mod filters;
+mod form;
+mod handshake;
 mod json;
+mod key_pair;
 mod load;
 mod load_catalog;
+mod load_handshake;
+mod load_policy;
 mod load_secret;
+mod load_signature;
 mod number;
 mod problem;
 mod render;
@@ -49,16 +56,24 @@ use template::Template;
 use crate::domain::{Endpoint, Message, Method, PausePolicy, RetryPolicy, Timestamp};
 
 pub use catalog::{EventSpec, GroupSpec};
+pub use encoding::Encoding;
+pub use handshake::{Handshake, HandshakeInput, HandshakeRequest, HandshakeSignature};
 pub use json::MAX_DEPTH as MAX_JSON_DEPTH;
-pub use load::{MAX_RETRIES, MAX_TIMEOUT, is_contract_name};
+pub use key_pair::KeyPairRules;
+pub use load::{MAX_QUERY_PARAMETERS, is_contract_name};
 pub use load_catalog::{EVENT_NAME_CHARS, MAX_EVENTS};
+pub use load_handshake::{MAX_HANDSHAKE_TIMEOUT, MAX_HANDSHAKES};
+pub use load_policy::{MAX_RETRIES, MAX_TIMEOUT, SUCCESS_BODY_BYTES};
+pub use load_signature::MAX_SIGNATURES;
 pub use problem::{MAX_PROBLEMS, Problem};
 pub use render::URL_BYTES;
 pub use rules::{CUSTOM_HEADER_VALUE_BYTES, ENDPOINT_NAME_CHARS, EndpointRules, Presence};
 pub use sample::Sample;
 pub use schema::{MAX_SCHEMA_ERRORS, Schema, SchemaError};
-pub use secret::{MAX_SECRET_BYTES, SecretEncoding, SecretKey, SecretOrigin, SecretRules};
-pub use signature::{Algorithm, Encoding};
+pub use secret::{
+    MAX_SECRET_BYTES, SecretEncoding, SecretKey, SecretKind, SecretOrigin, SecretRules, SecretScope,
+};
+pub use signature::{Algorithm, SignedBy};
 pub use template::{BODY_BYTES, HEADER_VALUE_BYTES, TEMPLATE_BYTES, TEMPLATE_FUEL};
 pub use verifier::Language;
 pub use websocket::WireMessage;
@@ -106,6 +121,7 @@ pub struct Contract {
     description: String,
     delivery: Delivery,
     signatures: Vec<Signature>,
+    handshakes: Vec<Handshake>,
     /// How the contract writes the names of its headers, of which a [`HeaderName`] knows only
     /// the lower-case form.
     header_spellings: Vec<(HeaderName, String)>,
@@ -127,6 +143,8 @@ struct Delivery {
     method: Method,
     /// The query parameter that takes the body where the method has none.
     body_in_query: Option<String>,
+    /// Parameters that are added to the query.
+    query: Vec<(String, Template)>,
     headers: Vec<(HeaderName, Template)>,
 }
 
@@ -210,6 +228,12 @@ impl Contract {
 
     /// The headers that carry signatures.
     pub fn signature_headers(&self) -> impl Iterator<Item = &HeaderName> {
-        self.signatures.iter().map(|signature| &signature.header)
+        let headers = self.signatures.iter().filter_map(|signature| signature.header.as_ref());
+        let mut shown: Vec<&HeaderName> = Vec::new();
+        headers.filter(move |&header| {
+            let new = !shown.contains(&header);
+            shown.push(header);
+            new
+        })
     }
 }

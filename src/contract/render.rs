@@ -7,10 +7,11 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
-use zeroize::Zeroizing;
 
 use super::filters::percent_encode;
+use super::key_pair::SigningKey;
 use super::scope::Scope;
+use super::signature::{Algorithm, Signature, Stage};
 use super::template::{Template, TemplateError};
 use super::{Contract, RenderInput, WireRequest};
 use crate::domain::{Auth, Endpoint, Failure, FailureKind, SecretText, Timestamp};
@@ -74,7 +75,8 @@ impl Contract {
 
     pub(super) fn request(&self, input: &RenderInput<'_>) -> Result<WireRequest, RenderError> {
         let endpoint = input.endpoint;
-        let scope = Scope::new(input);
+        let keys = self.signing_keys(endpoint, input.now)?;
+        let scope = self.name_signatures(Stage::Event, &keys, Scope::new(input))?;
         let rendered = self.delivery.body.render(&scope)?;
         let method = endpoint.method;
         let mut url = endpoint_url(endpoint)?;
@@ -84,38 +86,53 @@ impl Contract {
             self.move_into_query(&mut url, &rendered)?;
             Bytes::new()
         };
-        if url.as_str().len() > URL_BYTES {
-            let message = format!("The URL with the event in it is longer than {URL_BYTES} bytes.");
-            return Err(RenderError::Url(message));
-        }
+        let scope = scope.with_body(method.as_str(), body.clone());
+        let scope = self.name_signatures(Stage::Body, &keys, scope)?;
+        extend_query(&mut url, &self.delivery.query, &scope)?;
         let url = Arc::new(url);
-        let scope = scope.with_request(method.as_str(), Arc::clone(&url));
+        let scope = scope.with_url(Arc::clone(&url));
         let mut headers = HeaderMap::new();
         if method.has_body() {
             headers.insert(CONTENT_TYPE, self.delivery.content_type.clone());
         }
         self.add_headers(&scope, &mut headers)?;
         self.add_customs(endpoint, &mut headers)?;
-        self.add_signatures(endpoint, input.now, scope.with_body(body.clone()), &mut headers)?;
+        self.add_signatures(&keys, &scope, &mut headers)?;
         drop(scope);
         Ok(WireRequest { method, url: Arc::unwrap_or_clone(url), headers, body })
     }
 
-    /// Appends the body to the query, which otherwise stays as the customer wrote it.
-    fn move_into_query(&self, url: &mut Url, body: &Bytes) -> Result<(), RenderError> {
-        let Some(parameter) = &self.delivery.body_in_query else {
-            return Err(RenderError::Endpoint(
-                "The contract doesn't say how an event travels without a body.".to_owned(),
-            ));
-        };
-        let text = std::str::from_utf8(body).unwrap_or_default();
-        let pair = format!("{}={}", percent_encode(parameter), percent_encode(text));
-        let query = match url.query() {
-            Some(query) if !query.is_empty() => format!("{query}&{pair}"),
-            _ => pair,
-        };
-        url.set_query(Some(&query));
-        Ok(())
+    /// The keys that sign at `now`, the current one first.
+    pub(super) fn signing_keys<'a>(
+        &self,
+        endpoint: &'a Endpoint,
+        now: Timestamp,
+    ) -> Result<Vec<SigningKey<'a>>, RenderError> {
+        if self.signatures.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = endpoint.signing_secrets(now).map(|secret| self.secret.signing_key(secret));
+        keys.collect::<Result<_, String>>().map_err(RenderError::Endpoint)
+    }
+
+    /// The scope with the named signatures up to this stage.
+    pub(super) fn name_signatures(
+        &self,
+        stage: Stage,
+        keys: &[SigningKey<'_>],
+        scope: Scope,
+    ) -> Result<Scope, RenderError> {
+        let of_stage =
+            |signature: &&Signature| signature.name.is_some() && signature.stage == stage;
+        if !self.signatures.iter().any(|signature| of_stage(&signature)) {
+            return Ok(scope);
+        }
+        let mut named = scope.named();
+        for signature in self.signatures.iter().filter(of_stage) {
+            let Some(name) = &signature.name else { continue };
+            named.push((Arc::clone(name), signature.sign(keys, &scope)?.into()));
+        }
+        Ok(scope.with_named(named))
     }
 
     /// The headers that the contract gives every delivery.
@@ -125,8 +142,21 @@ impl Contract {
         headers: &mut HeaderMap,
     ) -> Result<(), RenderError> {
         for (name, template) in &self.delivery.headers {
-            headers.insert(name.clone(), header_value(template, scope)?);
+            if let Some(value) = header_value(template, scope)? {
+                headers.insert(name.clone(), value);
+            }
         }
+        Ok(())
+    }
+
+    /// Appends the body to the query.
+    fn move_into_query(&self, url: &mut Url, body: &Bytes) -> Result<(), RenderError> {
+        let Some(parameter) = &self.delivery.body_in_query else {
+            return Err(RenderError::Endpoint(
+                "The contract doesn't say how an event travels without a body.".to_owned(),
+            ));
+        };
+        append_to_query(url, parameter, std::str::from_utf8(body).unwrap_or_default());
         Ok(())
     }
 
@@ -154,27 +184,28 @@ impl Contract {
 
     pub(super) fn add_signatures(
         &self,
-        endpoint: &Endpoint,
-        now: Timestamp,
-        scope: Scope,
+        keys: &[SigningKey<'_>],
+        scope: &Scope,
         headers: &mut HeaderMap,
     ) -> Result<(), RenderError> {
-        if self.signatures.is_empty() {
-            return Ok(());
-        }
-        let keys: Vec<Zeroizing<Vec<u8>>> = endpoint
-            .signing_secrets(now)
-            .map(|secret| self.secret.key_bytes(secret))
-            .collect::<Result<_, String>>()
-            .map_err(RenderError::Endpoint)?;
-        if keys.is_empty() {
-            return Ok(());
-        }
         for signature in &self.signatures {
-            let content = signature.content.render(&scope)?;
-            let signed = keys.iter().map(|key| signature.sign(key, &content)).collect();
-            let value = header_value(&signature.format, &scope.with_signatures(signed))?;
-            headers.insert(signature.header.clone(), value);
+            let Some(name) = &signature.header else { continue };
+            let signed = signature.sign(keys, scope)?;
+            if signed.is_empty() {
+                continue;
+            }
+            let scope = scope.with_signatures(signed);
+            let Some(mut value) = header_value(&signature.format, &scope)? else { continue };
+            let mut is_token = signature.algorithm == Algorithm::Token;
+            if let Some(separator) = &signature.separator
+                && let Some(before) = headers.get(name)
+            {
+                is_token |= before.is_sensitive();
+                let whole = [before.as_bytes(), separator.as_bytes(), value.as_bytes()].concat();
+                value = sendable(Bytes::from(whole), &signature.format)?;
+            }
+            value.set_sensitive(is_token);
+            headers.insert(name.clone(), value);
         }
         Ok(())
     }
@@ -185,10 +216,49 @@ pub(super) fn endpoint_url(endpoint: &Endpoint) -> Result<Url, RenderError> {
         .map_err(|error| RenderError::Url(format!("The URL can't be used: {error}.")))
 }
 
-/// Renders a header's value. A value with a line break in it can't become a header, so no
-/// event can smuggle one in.
-fn header_value(template: &Template, scope: &Scope) -> Result<HeaderValue, RenderError> {
+/// Appends parameters to the query. One whose value is empty is left out.
+pub(super) fn extend_query(
+    url: &mut Url,
+    parameters: &[(String, Template)],
+    scope: &Scope,
+) -> Result<(), RenderError> {
+    for (name, template) in parameters {
+        let value = template.render(scope)?;
+        if !value.is_empty() {
+            append_to_query(url, name, &String::from_utf8_lossy(&value));
+        }
+    }
+    if url.as_str().len() > URL_BYTES {
+        let message = format!("The URL with the event in it is longer than {URL_BYTES} bytes.");
+        return Err(RenderError::Url(message));
+    }
+    Ok(())
+}
+
+/// The query otherwise stays as the customer wrote it.
+fn append_to_query(url: &mut Url, name: &str, value: &str) {
+    let pair = format!("{}={}", percent_encode(name), percent_encode(value));
+    let query = match url.query() {
+        Some(query) if !query.is_empty() => format!("{query}&{pair}"),
+        _ => pair,
+    };
+    url.set_query(Some(&query));
+}
+
+/// Renders a header's value; `None` where it is empty, and the header left out.
+pub(super) fn header_value(
+    template: &Template,
+    scope: &Scope,
+) -> Result<Option<HeaderValue>, RenderError> {
     let value = template.render(scope)?;
+    if value.is_empty() {
+        return Ok(None);
+    }
+    sendable(value, template).map(Some)
+}
+
+/// A value with a line break in it can't become a header, so no event can smuggle one in.
+fn sendable(value: Bytes, template: &Template) -> Result<HeaderValue, RenderError> {
     HeaderValue::from_maybe_shared(value).map_err(|_| {
         let hint = "a header can't contain line breaks or control characters".to_owned();
         template.error("the value can't be sent in a header", Some(hint)).into()

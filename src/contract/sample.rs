@@ -33,6 +33,10 @@ pub struct Sample {
     pub method: Method,
     /// The secret that signs; `None` for a request without a signature.
     pub secret: Option<SecretText>,
+    /// A secret that was replaced and still signs.
+    pub replaced: Option<SecretText>,
+    /// 1 for the first attempt.
+    pub attempt: u32,
     /// When the message was published, and when the attempt starts.
     pub time: Timestamp,
 }
@@ -76,6 +80,8 @@ impl Contract {
             transport: Transport::Webhook,
             method: self.endpoint.default_method,
             secret: self.secret.example(),
+            replaced: None,
+            attempt: 1,
             time: TIME,
         }
     }
@@ -100,7 +106,7 @@ impl Sample {
         let message = self.message();
         let endpoint = self.endpoint(message.application.id);
         let (message, endpoint) = (&message, &endpoint);
-        render(&RenderInput { message, endpoint, attempt: 1, now: self.time })
+        render(&RenderInput { message, endpoint, attempt: self.attempt, now: self.time })
     }
 
     fn message(&self) -> Message {
@@ -128,7 +134,10 @@ impl Sample {
     }
 
     fn endpoint(&self, application_id: ApplicationId) -> Endpoint {
-        let secret = |text: &SecretText| SigningSecret { text: text.clone(), expires_at: None };
+        let signing =
+            |text: &SecretText, expires_at| SigningSecret { text: text.clone(), expires_at };
+        let replaced =
+            self.replaced.iter().map(|text| signing(text, Some(Timestamp::from_micros(i64::MAX))));
         Endpoint {
             id: EndpointId::at(self.time, [3; 8]),
             application_id,
@@ -145,7 +154,7 @@ impl Sample {
             channels: None,
             metadata: Metadata::new(),
             state: EndpointState::Enabled,
-            secrets: self.secret.iter().map(secret).collect(),
+            secrets: self.secret.iter().map(|text| signing(text, None)).chain(replaced).collect(),
             revision: 1,
             created_at: self.time,
             updated_at: self.time,

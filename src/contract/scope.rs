@@ -10,24 +10,30 @@ use minijinja::value::{Enumerator, Object, ObjectRepr};
 use url::{Position, Url};
 
 use super::RenderInput;
-use crate::domain::{Application, EndpointId, MessageId, Timestamp};
+use super::signature::{Algorithm, Named};
+use crate::domain::{Application, EndpointId, MessageId, SecretText, Timestamp};
 
 /// Where a template stands in a contract, which decides what it can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The body of a delivery.
     Body,
+    /// A parameter that is added to the URL's query.
+    Query,
     /// The value of a header.
     Header,
     /// What a signature is made over.
     Content,
-    /// How signatures are written into their header.
+    /// How signatures are written.
     Format,
+    /// The request of a handshake, and what is expected of its answer.
+    Handshake,
 }
 
-const EVERYWHERE: [&str; 16] = [
+const EVERYWHERE: [&str; 19] = [
     "id",
     "timestamp",
+    "nonce",
     "payload",
     "environment",
     "event.id",
@@ -36,31 +42,58 @@ const EVERYWHERE: [&str; 16] = [
     "event.group",
     "event.test",
     "message.id",
+    "message.uuid",
     "application.id",
     "application.uid",
     "application.name",
     "endpoint.id",
+    "endpoint.uid",
     "endpoint.url",
     "endpoint.name",
 ];
 const ATTEMPT: &str = "attempt.number";
+/// What the company keeps with an application: any member may be there.
+const METADATA: &str = "application.metadata.";
+/// What there is while no event is.
+const HANDSHAKE: [&str; 12] = [
+    "challenge",
+    "secret",
+    "timestamp",
+    "nonce",
+    "environment",
+    "application.id",
+    "application.uid",
+    "application.name",
+    "endpoint.id",
+    "endpoint.uid",
+    "endpoint.url",
+    "endpoint.name",
+];
+const REQUEST: [&str; 7] = ["body", "method", "url", "query", "full_url", "host", "path"];
 const NOUNS: [&str; 5] = ["event", "message", "application", "endpoint", "attempt"];
 
 impl Place {
     /// The names that a template can use here, as authors write them.
     pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
-        let own: &[&str] = match self {
-            Place::Body => &[],
-            Place::Header => &["method", "url", "query"],
-            Place::Content => &["body", "method", "url", "query"],
-            Place::Format => &["signature", "signatures"],
+        let (common, own): (&[&str], &[&str]) = match self {
+            Place::Body => (&EVERYWHERE, &[ATTEMPT]),
+            Place::Query => (&EVERYWHERE, &[ATTEMPT, "body", "method"]),
+            Place::Header | Place::Content => (&EVERYWHERE, &[ATTEMPT]),
+            Place::Format => (&EVERYWHERE, &[ATTEMPT, "signature", "signatures"]),
+            Place::Handshake => (&HANDSHAKE, &[]),
         };
-        EVERYWHERE.into_iter().chain([ATTEMPT]).chain(own.iter().copied())
+        let request: &[&str] = match self {
+            Place::Header | Place::Content => &REQUEST,
+            _ => &[],
+        };
+        common.iter().chain(own).chain(request).copied()
     }
 
     /// Whether `name` (a whole path, or a noun that a template hands on) is known here.
     pub(super) fn knows(self, name: &str) -> bool {
-        NOUNS.contains(&name) || self.names().any(|known| known == name)
+        NOUNS.contains(&name)
+            || name.starts_with(METADATA)
+            || self.names().any(|known| known == name)
     }
 }
 
@@ -75,6 +108,7 @@ struct Facts {
     created_at: Timestamp,
     application: Arc<Application>,
     endpoint_id: EndpointId,
+    endpoint_uid: Option<String>,
     endpoint_url: String,
     endpoint_name: String,
     attempt: u32,
@@ -103,12 +137,24 @@ impl Facts {
             created_at: message.created_at,
             application: Arc::clone(&message.application),
             endpoint_id: endpoint.id,
+            endpoint_uid: endpoint.uid.clone(),
             endpoint_url: endpoint.url.clone(),
             endpoint_name: endpoint.name.clone(),
             attempt: input.attempt,
             now: input.now,
             payload: Bytes::from_owner(Payload(Arc::clone(&message.payload))),
         }
+    }
+
+    /// A text that no other attempt has: receivers tell repeated requests by it. It is no
+    /// secret, and not random, so that one attempt is rendered the same each time.
+    fn nonce(&self) -> String {
+        let mut seed = b"nonce".to_vec();
+        seed.extend_from_slice(self.message_id.bytes());
+        seed.extend_from_slice(self.endpoint_id.bytes());
+        seed.extend_from_slice(&self.attempt.to_be_bytes());
+        seed.extend_from_slice(&self.now.as_micros().to_be_bytes());
+        hex::encode(Algorithm::Sha256.compute(&[], &seed))
     }
 }
 
@@ -117,35 +163,67 @@ impl Facts {
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     facts: Arc<Facts>,
-    request: Option<(&'static str, Arc<Url>)>,
+    method: Option<&'static str>,
+    url: Option<Arc<Url>>,
     body: Option<Bytes>,
     signatures: Option<Arc<[String]>>,
+    named: Option<Arc<Named>>,
+    secret: Option<Arc<SecretText>>,
+    challenge: Option<Arc<str>>,
 }
 
 impl Scope {
     pub(super) fn new(input: &RenderInput<'_>) -> Scope {
-        let facts = Arc::new(Facts::new(input));
-        Scope { facts, request: None, body: None, signatures: None }
+        Scope::of(Arc::new(Facts::new(input)))
     }
 
-    /// For headers: the request's method, as it is written, and its URL are known.
-    pub(super) fn with_request(&self, method: &'static str, url: Arc<Url>) -> Scope {
-        Scope { request: Some((method, url)), ..self.clone() }
+    /// Nothing but the facts.
+    fn of(facts: Arc<Facts>) -> Scope {
+        Scope {
+            facts,
+            method: None,
+            url: None,
+            body: None,
+            signatures: None,
+            named: None,
+            secret: None,
+            challenge: None,
+        }
     }
 
-    /// For signed content: the body is known too.
-    pub(super) fn with_body(&self, body: Bytes) -> Scope {
-        Scope { body: Some(body), ..self.clone() }
+    /// For queries: the method, as it is written, and the body are known.
+    pub(super) fn with_body(self, method: &'static str, body: Bytes) -> Scope {
+        Scope { method: Some(method), body: Some(body), ..self }
+    }
+
+    /// For headers and signed content: the URL is known too.
+    pub(super) fn with_url(self, url: Arc<Url>) -> Scope {
+        Scope { url: Some(url), ..self }
+    }
+
+    /// With the signatures that have names.
+    pub(super) fn with_named(self, named: Named) -> Scope {
+        Scope { named: Some(Arc::new(named)), ..self }
+    }
+
+    /// The signatures that have names so far.
+    pub(super) fn named(&self) -> Named {
+        self.named.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// For digests that have the secret in their content, and for handshakes.
+    pub(super) fn with_secret(&self, secret: Arc<SecretText>) -> Scope {
+        Scope { secret: Some(secret), ..self.clone() }
+    }
+
+    /// For handshakes: what the receiver has to give back.
+    pub(super) fn with_challenge(self, challenge: Arc<str>) -> Scope {
+        Scope { challenge: Some(challenge), ..self }
     }
 
     /// For a signature's format: the signature by the current secret first.
     pub(super) fn with_signatures(&self, signatures: Vec<String>) -> Scope {
-        Scope {
-            facts: Arc::clone(&self.facts),
-            request: None,
-            body: None,
-            signatures: Some(signatures.into()),
-        }
+        Scope { signatures: Some(signatures.into()), ..Scope::of(Arc::clone(&self.facts)) }
     }
 
     /// The bytes of a name whose value is a raw text: for templates that are nothing else.
@@ -169,6 +247,10 @@ impl Object for Scope {
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
         let noun = |kind| Value::from_object(Noun { kind, facts: Arc::clone(&self.facts) });
+        let named = |all| {
+            let named = Arc::clone(self.named.as_ref()?);
+            Some(Value::from_object(NamedSignatures { named, all }))
+        };
         Some(match key {
             "payload" => Value::from_object(RawText(self.facts.payload.clone())),
             "id" => Value::from(self.facts.message_id.to_string()),
@@ -180,12 +262,41 @@ impl Object for Scope {
             "endpoint" => noun(NounKind::Endpoint),
             "attempt" => noun(NounKind::Attempt),
             "body" => Value::from_object(RawText(self.body.clone()?)),
-            "method" => Value::from(self.request.as_ref()?.0),
-            "url" => Value::from(without_query(&self.request.as_ref()?.1)),
-            "query" => Value::from(self.request.as_ref()?.1.query().unwrap_or_default()),
+            "method" => Value::from(self.method?),
+            "url" => Value::from(without_query(self.url.as_ref()?)),
+            "query" => Value::from(self.url.as_ref()?.query().unwrap_or_default()),
+            "full_url" => Value::from(&self.url.as_ref()?[..Position::AfterQuery]),
+            "host" => Value::from(&self.url.as_ref()?[Position::BeforeHost..Position::AfterPort]),
+            "path" => Value::from(self.url.as_ref()?.path()),
+            "signature" if self.signatures.is_none() => return named(false),
+            "signatures" if self.signatures.is_none() => return named(true),
             "signature" => Value::from(self.signatures.as_deref()?.first()?.as_str()),
             "signatures" => self.signatures.as_deref()?.iter().map(String::as_str).collect(),
+            "nonce" => Value::from(self.facts.nonce()),
+            // Empty where an endpoint has none, so that headers and expectations fall away.
+            "secret" => Value::from(self.secret.as_deref().map_or("", SecretText::expose)),
+            "challenge" => Value::from(&**self.challenge.as_ref()?),
             _ => return None,
+        })
+    }
+}
+
+/// `signature.name` and `signatures.name`.
+#[derive(Debug)]
+struct NamedSignatures {
+    named: Arc<Named>,
+    /// Whether the whole list is meant, rather than the one by the current secret.
+    all: bool,
+}
+
+impl Object for NamedSignatures {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        let (_, signatures) = self.named.iter().find(|(known, _)| **known == *name)?;
+        Some(match self.all {
+            true => signatures.iter().map(String::as_str).collect(),
+            // `none` where nothing signs, so that a body says `null`.
+            false => Value::from(signatures.first().map(String::as_str)),
         })
     }
 }
@@ -227,16 +338,35 @@ impl Object for Noun {
             (NounKind::Event, "group") => Value::from(facts.event_group.as_deref()),
             (NounKind::Event, "test") => Value::from(facts.test),
             (NounKind::Event, "timestamp") => Value::from_object(Moment(facts.created_at)),
+            (NounKind::Message, "uuid") => Value::from(facts.message_id.uuid()),
             (NounKind::Message, "id") => Value::from(facts.message_id.to_string()),
             (NounKind::Application, "id") => Value::from(facts.application.id.to_string()),
             (NounKind::Application, "uid") => Value::from(facts.application.public_id()),
             (NounKind::Application, "name") => Value::from(facts.application.name.as_str()),
+            (NounKind::Application, "metadata") => {
+                Value::from_object(MetadataOf(Arc::clone(&facts.application)))
+            }
             (NounKind::Endpoint, "id") => Value::from(facts.endpoint_id.to_string()),
+            (NounKind::Endpoint, "uid") => match &facts.endpoint_uid {
+                Some(uid) => Value::from(uid.as_str()),
+                None => Value::from(facts.endpoint_id.to_string()),
+            },
             (NounKind::Endpoint, "url") => Value::from(facts.endpoint_url.as_str()),
             (NounKind::Endpoint, "name") => Value::from(facts.endpoint_name.as_str()),
             (NounKind::Attempt, "number") => Value::from(facts.attempt),
             _ => return None,
         })
+    }
+}
+
+/// The texts that the company keeps with an application. One that isn't there is undefined, so
+/// that `default` works and anything else is an error.
+#[derive(Debug)]
+struct MetadataOf(Arc<Application>);
+
+impl Object for MetadataOf {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.metadata.get(key.as_str()?).map(|text| Value::from(text.as_str()))
     }
 }
 
@@ -251,7 +381,9 @@ impl Object for Moment {
 }
 
 /// Text that goes out as it is, without being copied into the template engine.
-pub(super) struct RawText(Bytes);
+///
+/// It is JSON, so it goes into JSON as it is, and is escaped everywhere else.
+pub(super) struct RawText(pub(super) Bytes);
 
 impl RawText {
     /// The bytes have to be UTF-8.
@@ -286,5 +418,23 @@ impl Object for RawText {
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// Text that a filter has brought into the form that goes out, whatever surrounds it.
+#[derive(Debug)]
+pub(super) struct Ready(pub(super) String);
+
+impl Object for Ready {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        !self.0.is_empty()
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }

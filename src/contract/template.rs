@@ -3,6 +3,7 @@
 //! A template's source only ever comes from a contract file. What users send is data: values
 //! that are escaped where they are written and never read as a template.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -15,9 +16,10 @@ use minijinja::{
 };
 
 use super::filters;
+use super::form;
 use super::json;
 use super::problem::did_you_mean;
-use super::scope::{Moment, Place, RawText, Scope};
+use super::scope::{Moment, Place, RawText, Ready, Scope};
 
 /// The longest source of a template, in bytes.
 pub const TEMPLATE_BYTES: usize = 16 * 1024;
@@ -36,8 +38,8 @@ const RECURSION: usize = 32;
 impl Place {
     const fn output_limit(self) -> usize {
         match self {
-            Place::Body => BODY_BYTES,
-            Place::Header | Place::Format => HEADER_VALUE_BYTES,
+            Place::Body | Place::Handshake => BODY_BYTES,
+            Place::Query | Place::Header | Place::Format => HEADER_VALUE_BYTES,
             Place::Content => BODY_BYTES + CONTENT_EXTRA_BYTES,
         }
     }
@@ -73,8 +75,37 @@ impl fmt::Display for TemplateError {
 pub(super) enum Escape {
     /// Every value becomes a JSON value.
     Json,
+    /// Every value is percent-encoded, as in `application/x-www-form-urlencoded`.
+    Form,
+    /// Every value becomes XML text, which may also stand in an attribute.
+    Xml,
     /// Values are written as they are.
     Plain,
+}
+
+impl Escape {
+    /// How values are escaped in a body of this content type.
+    pub(super) fn of(content_type: &str) -> Escape {
+        let essence = content_type.split(';').next().unwrap_or_default();
+        let essence = essence.trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/json" | "text/json" => Escape::Json,
+            "application/x-www-form-urlencoded" => Escape::Form,
+            "application/xml" | "text/xml" => Escape::Xml,
+            other if other.ends_with("+json") => Escape::Json,
+            other if other.ends_with("+xml") => Escape::Xml,
+            _ => Escape::Plain,
+        }
+    }
+
+    fn for_engine(self) -> AutoEscape {
+        match self {
+            Escape::Json => AutoEscape::Json,
+            Escape::Form => AutoEscape::Custom(Cow::Borrowed(FORM)),
+            Escape::Xml => AutoEscape::Html,
+            Escape::Plain => AutoEscape::None,
+        }
+    }
 }
 
 /// A compiled template.
@@ -83,6 +114,8 @@ pub(super) struct Template {
     place: Place,
     origin: Origin,
     program: Program,
+    /// The names that it uses, with their members.
+    used: Vec<String>,
 }
 
 enum Program {
@@ -94,6 +127,7 @@ enum Program {
 }
 
 const TEMPLATE_NAME: &str = "template";
+const FORM: &str = "form";
 
 thread_local! {
     /// What the template that renders on this thread may still write, in bytes. The engine's
@@ -114,7 +148,7 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 impl Template {
-    /// Compiles `source`.
+    /// Compiles `source`, which may use `more` names than its place has.
     ///
     /// # Errors
     /// Every mistake that can be seen without rendering: the syntax, unknown names.
@@ -123,17 +157,24 @@ impl Template {
         escape: Escape,
         place: Place,
         origin: Origin,
+        more: &[String],
     ) -> Result<Template, Vec<TemplateError>> {
         let program = match program(source, escape, place) {
             Ok(program) => program,
             Err(error) => return Err(vec![describe(&error, &origin, place)]),
         };
-        let unknown = unknown_names(&program, source, place, &origin);
+        let used = used_names(&program);
+        let unknown = unknown_names(&used, source, place, more, &origin);
         if unknown.is_empty() {
-            Ok(Template { source: source.into(), place, origin, program })
+            Ok(Template { source: source.into(), place, origin, program, used })
         } else {
             Err(unknown)
         }
+    }
+
+    /// Whether it uses this name, or a member of it.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        self.used.iter().any(|used| used.split('.').next() == Some(name))
     }
 
     pub(super) fn source(&self) -> &str {
@@ -210,33 +251,39 @@ fn program(source: &str, escape: Escape, place: Place) -> Result<Program, Error>
         _ => {}
     }
     let mut engine = Box::new(ENGINE.clone());
-    engine.set_auto_escape_callback(match escape {
-        Escape::Json => |_: &str| AutoEscape::Json,
-        Escape::Plain => |_: &str| AutoEscape::None,
-    });
+    engine.set_auto_escape_callback(move |_: &str| escape.for_engine());
     engine.add_template_owned(TEMPLATE_NAME, source.to_owned())?;
     Ok(Program::Engine(engine))
 }
 
-/// Names that nothing will ever define, found without rendering, so that they are seen also
-/// in branches that no sample takes.
+/// The names that a template takes from its scope, in branches that no sample takes too.
+fn used_names(program: &Program) -> Vec<String> {
+    let mut used: Vec<String> = match program {
+        Program::Literal(_) => Vec::new(),
+        Program::Raw(name) => vec![(*name).to_owned()],
+        Program::Engine(engine) => match engine.get_template(TEMPLATE_NAME) {
+            Ok(template) => template.undeclared_variables(true).into_iter().collect(),
+            Err(_) => Vec::new(),
+        },
+    };
+    used.sort();
+    used
+}
+
+/// Names that nothing will ever define.
 fn unknown_names(
-    program: &Program,
+    used: &[String],
     source: &str,
     place: Place,
+    more: &[String],
     origin: &Origin,
 ) -> Vec<TemplateError> {
-    let Program::Engine(engine) = program else { return Vec::new() };
-    let Ok(template) = engine.get_template(TEMPLATE_NAME) else { return Vec::new() };
-    let mut unknown: Vec<String> =
-        template.undeclared_variables(true).into_iter().filter(|name| !place.knows(name)).collect();
-    unknown.sort();
+    let unknown = used.iter().filter(|name| !place.knows(name) && !more.contains(name));
     unknown
-        .into_iter()
         .map(|name| TemplateError {
             label: Arc::clone(&origin.label),
-            line: origin.first_line + lines_before(source, &name),
-            hint: hint_for_name(&name, place),
+            line: origin.first_line + lines_before(source, name),
+            hint: hint_for_name(name, place, more),
             message: format!("`{name}` isn't defined here"),
         })
         .collect()
@@ -247,14 +294,20 @@ fn lines_before(source: &str, name: &str) -> usize {
     source[..place].matches('\n').count()
 }
 
-fn hint_for_name(name: &str, place: Place) -> Option<String> {
+fn hint_for_name(name: &str, place: Place, more: &[String]) -> Option<String> {
     if let Some(member) = name.strip_prefix("payload.") {
         return Some(format!("members of the payload are read with payload|member(\"{member}\")"));
     }
-    did_you_mean(name, place.names()).or_else(|| {
+    if name.starts_with("signature.") || name.starts_with("signatures.") {
+        let hint = "a signature can be named where nothing of what it is made over is missing yet";
+        return Some(hint.to_owned());
+    }
+    let mut known: Vec<&str> = place.names().collect();
+    known.extend(more.iter().map(String::as_str));
+    did_you_mean(name, known.iter().copied()).or_else(|| {
         let (noun, _) = name.split_once('.').unwrap_or((name, ""));
         let members: Vec<&str> =
-            place.names().filter(|known| known.split('.').next() == Some(noun)).collect();
+            known.into_iter().filter(|known| known.split('.').next() == Some(noun)).collect();
         (!members.is_empty()).then(|| format!("there is {}", members.join(", ")))
     })
 }
@@ -297,27 +350,56 @@ fn write_value(
     state: &mut State<'_, '_>,
     value: &Value,
 ) -> Result<(), Error> {
-    let json = matches!(state.auto_escape(), AutoEscape::Json);
+    let escape = match state.auto_escape() {
+        AutoEscape::Json => Escape::Json,
+        AutoEscape::Custom(name) if name == FORM => Escape::Form,
+        AutoEscape::Html => Escape::Xml,
+        _ => Escape::Plain,
+    };
+    if let Some(ready) = value.downcast_object_ref::<Ready>() {
+        return match escape {
+            Escape::Json => write_text(out, &escape.apply(&ready.0)?),
+            _ => write_text(out, &ready.0),
+        };
+    }
     if let Some(raw) = value.downcast_object_ref::<RawText>() {
-        return write_text(out, raw.as_str());
+        return match escape {
+            Escape::Json => write_text(out, raw.as_str()),
+            other => write_text(out, &other.apply(raw.as_str())?),
+        };
     }
     if let Some(text) = value.as_str() {
-        if !json || value.is_safe() {
+        // A block of the template, whose values have been escaped where they were written.
+        if value.is_safe() {
             return write_text(out, text);
         }
-        let mut quoted = Vec::with_capacity(text.len() + 2);
-        json::write_string(text.as_bytes(), &mut quoted);
-        let quoted = String::from_utf8(quoted).map_err(|_| refused("this isn't UTF-8"))?;
-        return write_text(out, &quoted);
+        return write_text(out, &escape.apply(text)?);
     }
+    let json = escape == Escape::Json;
     match value.kind() {
         ValueKind::None => write_text(out, if json { "null" } else { "" }),
         ValueKind::Bool => write_text(out, if value.is_true() { "true" } else { "false" }),
         ValueKind::Number => write_text(out, &value.to_string()),
+        ValueKind::Bytes => Err(refused("bytes have no form of their own: add hex or base64")),
         _ if value.downcast_object_ref::<Moment>().is_some() => Err(refused(
             "a time has no form of its own: add a filter such as rfc3339, rfc3339_ms or unix",
         )),
         _ => Err(refused("only texts and numbers can be written: name a member, or join a list")),
+    }
+}
+
+impl Escape {
+    fn apply(self, text: &str) -> Result<Cow<'_, str>, Error> {
+        Ok(match self {
+            Escape::Plain => Cow::Borrowed(text),
+            Escape::Form => Cow::Owned(form::encode(text)),
+            Escape::Xml => filters::xml_text(text),
+            Escape::Json => {
+                let mut quoted = Vec::with_capacity(text.len() + 2);
+                json::write_string(text.as_bytes(), &mut quoted);
+                Cow::Owned(String::from_utf8(quoted).map_err(|_| refused("this isn't UTF-8"))?)
+            }
+        })
     }
 }
 

@@ -10,7 +10,7 @@ fn scope_of(sample: &Sample) -> Scope {
 }
 
 fn compile(source: &str, escape: Escape, place: Place) -> Result<Template, Vec<TemplateError>> {
-    Template::compile(source, escape, place, Origin { label: "t".into(), first_line: 10 })
+    Template::compile(source, escape, place, Origin { label: "t".into(), first_line: 10 }, &[])
 }
 
 fn render(source: &str, escape: Escape) -> Result<String, TemplateError> {
@@ -150,4 +150,53 @@ fn a_line_break_at_the_end_of_a_source_is_not_sent() {
     ] {
         assert_eq!(render(source, Escape::Json).as_deref(), Ok(expected), "{source:?}");
     }
+}
+
+#[test]
+fn forms_and_xml_escape_what_json_would_quote() {
+    let awkward = Sample { payload: r#"{"a":"<é & +>","n":1.10}"#.into(), ..sample() };
+    let render = |source: &str, escape| {
+        let template = compile(source, escape, Place::Body).unwrap();
+        String::from_utf8(template.render(&scope_of(&awkward)).unwrap().to_vec()).unwrap()
+    };
+    let text = "{{ payload|member(\"a\")|text }}|{{ payload|member(\"n\") }}|{{ payload|member(\"x\", 0) }}";
+    assert_eq!(render(text, Escape::Form), "%3C%C3%A9+%26+%2B%3E|1.10|null");
+    assert_eq!(render(text, Escape::Xml), "&lt;é &amp; +&gt;|1.10|null");
+    assert_eq!(
+        render("a={{ payload|urlencode }}", Escape::Form),
+        "a=%7B%22a%22%3A%22%3C%C3%A9%20%26%20%2B%3E%22%2C%22n%22%3A1.10%7D"
+    );
+    assert_eq!(render("{{ payload|form }}", Escape::Form), "a=%3C%C3%A9+%26+%2B%3E&n=1.10");
+    assert_eq!(render("[{{ payload|form }}]", Escape::Json), "[\"a=%3C%C3%A9+%26+%2B%3E&n=1.10\"]");
+    assert_eq!(render("{{ payload|ascii }}", Escape::Json), r#"{"a":"<\u00e9 & +>","n":1.10}"#);
+    let captured = "{% set name %}<b>{{ event.type }}&</b>{% endset %}{{ name }}";
+    assert_eq!(render(captured, Escape::Xml), "<b>example.created&</b>");
+}
+
+#[test]
+fn digests_and_times_are_written_in_every_usual_form() {
+    for (expression, expected) in [
+        ("\"abc\"|md5|hex", "900150983cd24fb0d6963f7d28e17f72"),
+        ("\"abc\"|sha1|base64", "qZk+NkcGgWq6PiVxeFDCbJzQ2J0="),
+        ("\"a?>\"|base64url", "YT8-"),
+        (
+            "\"what do ya want for nothing?\"|hmac_sha1(\"Jefe\")|hex",
+            "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+        ),
+        ("timestamp|http_date", "Wed, 15 Jan 2025 14:32:00 GMT"),
+        ("timestamp|rfc2822", "Wed, 15 Jan 2025 14:32:00 +0000"),
+        ("timestamp|date(\"%d.%m.%Y %H:%M %Z\")", "15.01.2025 14:32 UTC"),
+        ("timestamp|unix_us", "1736951520000000"),
+        ("\"a:b\"|replace(\":\", \"::\")|truncate(3)", "a::"),
+        ("event.type|json", "\"example.created\""),
+    ] {
+        let written = render(&format!("{{{{ {expression} }}}}"), Escape::Plain).unwrap();
+        assert!(written.starts_with(expected), "{expression}: {written}");
+    }
+    assert!(message("{{ payload|sha256 }}").contains("add hex or base64"));
+    assert!(message("{{ timestamp|date(\"%!\") }}").contains("isn't a format"));
+    assert!(
+        message("{{ payload|member(\"example\")|with(\"a\", 1) }}")
+            .contains("only be added to an object")
+    );
 }

@@ -8,8 +8,10 @@ mod python;
 use std::fmt::Write as _;
 
 use self::expression::{Piece, pieces};
-use super::signature::{Algorithm, Encoding, Signature};
-use super::{Contract, SecretEncoding, SecretKey, WireRequest};
+use super::encoding::Encoding;
+use super::secret::{SecretEncoding, SecretKey, SecretKind};
+use super::signature::{Algorithm, Signature, SignedBy};
+use super::{Contract, WireRequest};
 use crate::domain::SecretText;
 
 /// A language that a verifying program can be written in.
@@ -45,6 +47,10 @@ enum Part {
     Method,
     /// The URL without its query.
     Url,
+    FullUrl,
+    Host,
+    Path,
+    Secret,
     Query,
     SortedQuery,
     /// The value of a header: its lower-case name.
@@ -66,6 +72,8 @@ struct Plan {
     group: usize,
     /// What stands between several signatures; `None` where there is only one.
     separator: Option<String>,
+    /// What stands between these signatures and others in the same header.
+    shared: Option<String>,
 }
 
 /// What the programs of both languages need to know beside the plans.
@@ -94,22 +102,23 @@ impl Contract {
         if self.signatures.is_empty() {
             return None;
         }
-        let plans: Result<Vec<Plan>, String> =
-            self.signatures.iter().map(|signature| self.plan(signature)).collect();
-        let plans = match plans {
+        let plans = match self.plans(language, self.secret.kind_of(secret.expose())) {
             Ok(plans) => plans,
             Err(why) => return Some(regret(language, &why)),
         };
+        let pair = self.secret.key_pair.as_ref();
+        let pair = pair.filter(|_| self.secret.kind_of(secret.expose()) == SecretKind::Ed25519);
+        let known = self.secret.known(secret).unwrap_or_else(|| SecretText::new(""));
         let parts = || plans.iter().flat_map(|plan| &plan.parts);
         let program = Program {
             sorts_queries: parts().any(|part| *part == Part::SortedQuery),
             is_timed: self.signatures.iter().any(|s| s.content.source().contains("timestamp")),
             plans,
-            prefix: &self.secret.prefix,
-            encoding: self.secret.encoding,
+            prefix: pair.map_or(&self.secret.prefix, |pair| &pair.public_prefix),
+            encoding: pair.map_or(self.secret.encoding, |pair| pair.encoding),
             key: self.secret.key,
             request,
-            secret: secret.expose(),
+            secret: known.expose(),
         };
         Some(match language {
             Language::Python => python::write(&program),
@@ -117,19 +126,46 @@ impl Contract {
         })
     }
 
+    /// What there is to check for a receiver who knows a secret of this kind.
+    fn plans(&self, language: Language, kind: SecretKind) -> Result<Vec<Plan>, String> {
+        let is_pair = |signature: &Signature| signature.algorithm == Algorithm::Ed25519;
+        if kind == SecretKind::Ed25519 && language == Language::Python {
+            return Err("Python's standard library has no Ed25519".to_owned());
+        }
+        let checkable = self.signatures.iter().filter(|signature| {
+            signature.header.is_some()
+                && signature.signed_by != SignedBy::Previous
+                && is_pair(signature) == (kind == SecretKind::Ed25519)
+        });
+        let plans = checkable.map(|signature| self.plan(signature));
+        let plans = plans.collect::<Result<Vec<Plan>, String>>()?;
+        if plans.is_empty() {
+            return Err("The signature doesn't stand in a header".to_owned());
+        }
+        Ok(plans)
+    }
+
+    /// The separator of a header that other signatures are in too.
+    fn shared(&self, signature: &Signature) -> Option<String> {
+        let same = self.signatures.iter().filter(|other| other.header == signature.header);
+        same.filter_map(|other| other.separator.clone()).next()
+    }
+
     fn plan(&self, signature: &Signature) -> Result<Plan, String> {
-        let pattern = pattern(signature)?;
+        let shared = self.shared(signature);
+        let pattern = pattern(signature, shared.as_deref())?;
         let content = pieces(signature.content.source())?;
         let parts: Result<Vec<Part>, String> =
             content.into_iter().map(|piece| self.part(piece, &pattern.fields)).collect();
         Ok(Plan {
-            header: signature.header.as_str().to_owned(),
+            header: signature.header.as_ref().map(ToString::to_string).unwrap_or_default(),
             algorithm: signature.algorithm,
             encoding: signature.encoding,
             parts: parts?,
             pattern: pattern.text,
             group: pattern.group,
             separator: pattern.separator,
+            shared,
         })
     }
 
@@ -145,6 +181,10 @@ impl Contract {
             "body|canonical" if self.sends_canonical_body() => return Ok(Part::Body),
             "method" => return Ok(Part::Method),
             "url" => return Ok(Part::Url),
+            "full_url" => return Ok(Part::FullUrl),
+            "host" => return Ok(Part::Host),
+            "path" => return Ok(Part::Path),
+            "secret" => return Ok(Part::Secret),
             "query" => return Ok(Part::Query),
             "query|sorted" => return Ok(Part::SortedQuery),
             _ => {}
@@ -189,9 +229,18 @@ struct Pattern {
     fields: Vec<(String, usize)>,
 }
 
-fn pattern(signature: &Signature) -> Result<Pattern, String> {
+fn pattern(signature: &Signature, shared: Option<&str>) -> Result<Pattern, String> {
     let mut pattern =
         Pattern { text: String::new(), group: 0, separator: None, fields: Vec::new() };
+    if let Some(separator) = shared {
+        pattern.text.push_str("(?:.*?");
+        escape_into(&mut pattern.text, separator);
+        pattern.text.push_str(")??");
+    }
+    let one = match signature.algorithm {
+        Algorithm::Token => "(.+)",
+        _ => "([A-Za-z0-9+/=_-]+)",
+    };
     let mut groups = 0;
     for piece in pieces(signature.format.source())? {
         let expression = match piece {
@@ -206,7 +255,7 @@ fn pattern(signature: &Signature) -> Result<Pattern, String> {
         let separator = list.map(|quoted| expression::unquote(quoted).ok_or("the separator"));
         match (expression.as_str(), separator) {
             ("signature", _) if pattern.group == 0 => {
-                pattern.text.push_str("([A-Za-z0-9+/=]+)");
+                pattern.text.push_str(one);
                 pattern.group = groups;
             }
             (_, Some(Ok(separator))) if pattern.group == 0 && !separator.is_empty() => {
@@ -220,6 +269,11 @@ fn pattern(signature: &Signature) -> Result<Pattern, String> {
             }
             _ => return Err(format!("its header is written in an unusual way: {expression}")),
         }
+    }
+    if let Some(separator) = shared {
+        pattern.text.push_str("(?:");
+        escape_into(&mut pattern.text, separator);
+        pattern.text.push_str(".*)?");
     }
     if pattern.group == 0 {
         return Err("its header has no signature in it".to_owned());

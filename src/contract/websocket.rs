@@ -10,6 +10,7 @@ use url::Url;
 use super::check::check_body;
 use super::render::{RenderError, endpoint_url};
 use super::scope::Scope;
+use super::signature::Stage;
 use super::{Contract, RenderInput};
 use crate::domain::{EndpointId, Failure};
 
@@ -42,15 +43,19 @@ impl Contract {
 
     pub(super) fn message(&self, input: &RenderInput<'_>) -> Result<WireMessage, RenderError> {
         let endpoint = input.endpoint;
-        let scope = Scope::new(input);
+        let keys = self.signing_keys(endpoint, input.now)?;
+        let scope = self.name_signatures(Stage::Event, &keys, Scope::new(input))?;
         let body = self.delivery.body.render(&scope)?;
-        check_body(self, &body)?;
+        check_body(&self.delivery.body, self.delivery.is_json, &body)?;
+        let scope = scope.with_body(METHOD, body.clone());
+        let scope = self.name_signatures(Stage::Body, &keys, scope)?;
+        // One connection carries many deliveries, so nothing of one is added to its URL.
         let url = Arc::new(endpoint_url(endpoint)?);
-        let scope = scope.with_request(METHOD, Arc::clone(&url));
+        let scope = scope.with_url(Arc::clone(&url));
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, self.delivery.content_type.clone());
         self.add_headers(&scope, &mut headers)?;
-        self.add_signatures(endpoint, input.now, scope.with_body(body.clone()), &mut headers)?;
+        self.add_signatures(&keys, &scope, &mut headers)?;
         drop(scope);
         let mut handshake = HeaderMap::new();
         self.add_customs(endpoint, &mut handshake)?;

@@ -51,7 +51,7 @@ pub fn next_state(
     jitter: f64,
 ) -> Next {
     let retry_after = match outcome {
-        Outcome::Answered(answer) if policy.acknowledges(answer.status) => return Next::Succeeded,
+        Outcome::Answered(answer) if policy.acknowledges(answer) => return Next::Succeeded,
         Outcome::Answered(answer) if policy.gone == Some(answer.status) => return Next::Gone,
         Outcome::Answered(answer) => answer.retry_after,
         Outcome::Failed(_) => None,
@@ -77,6 +77,7 @@ mod tests {
             honours_retry_after: true,
             retry_after_max: Duration::from_secs(3_600),
             success: (200, 299),
+            success_body: None,
             gone: Some(410),
         }
     }
@@ -110,6 +111,22 @@ mod tests {
             assert_eq!(next == Next::Succeeded, expected, "{status}");
         }
         assert_eq!(next_state(&answer(410, None), 0, &policy(), NOW, 0.0), Next::Gone);
+    }
+
+    #[test]
+    fn a_contract_may_want_a_word_in_the_body() {
+        let policy = RetryPolicy { success_body: Some("[accepted]".to_owned()), ..policy() };
+        for (status, body, expected) in [
+            (200, "[accepted]", true),
+            (200, " \n[accepted]\n", true),
+            (200, "", false),
+            (200, "not [accepted]", false),
+            (500, "[accepted]", false),
+        ] {
+            let answer = Answer { status, body: body.into(), ..Answer::default() };
+            let next = next_state(&Outcome::Answered(answer), 0, &policy, NOW, 0.0);
+            assert_eq!(next == Next::Succeeded, expected, "{status} {body}");
+        }
     }
 
     #[test]

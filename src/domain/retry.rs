@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Timestamp;
+use super::{Answer, Timestamp};
 
 /// When an attempt counts as received, and when the next one is due.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,13 +19,19 @@ pub struct RetryPolicy {
     pub retry_after_max: Duration,
     /// The statuses that acknowledge, both ends included.
     pub success: (u16, u16),
+    /// What the body of an acknowledging answer starts with, where a contract wants that.
+    pub success_body: Option<String>,
     /// The status by which a receiver says that it is gone for good.
     pub gone: Option<u16>,
 }
 
 impl RetryPolicy {
-    pub fn acknowledges(&self, status: u16) -> bool {
-        (self.success.0..=self.success.1).contains(&status)
+    pub fn acknowledges(&self, answer: &Answer) -> bool {
+        let said = self
+            .success_body
+            .as_ref()
+            .is_none_or(|expected| answer.body.trim_ascii_start().starts_with(expected.as_bytes()));
+        said && (self.success.0..=self.success.1).contains(&answer.status)
     }
 
     /// When to try again after `failed_attempts` failures, the last of which ended at `now`;

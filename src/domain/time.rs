@@ -52,6 +52,13 @@ impl Timestamp {
         }
     }
 
+    /// The time in UTC in a format of `strftime`; `None` where that isn't one.
+    pub fn strftime(self, format: &str) -> Option<String> {
+        let instant = jiff::Timestamp::from_microsecond(self.0).unwrap_or_default();
+        let zoned = instant.to_zoned(jiff::tz::TimeZone::UTC);
+        jiff::fmt::strtime::format(format, &zoned).ok()
+    }
+
     /// Reads an RFC 3339 time with any offset.
     pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
         let instant: jiff::Timestamp = text.parse().ok()?;

@@ -11,7 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::domain::{
-    ApplicationId, Endpoint, EndpointId, Error, Message, MessageId, NodeId, Result, Timestamp,
+    ApplicationId, Endpoint, EndpointId, Error, Message, MessageId, NodeId, Result, SigningSecret,
+    Timestamp,
 };
 use crate::entropy::Entropy;
 use crate::environment::Environments;
@@ -22,6 +23,7 @@ use crate::store::{
 
 mod attempt;
 mod claim;
+mod handshake;
 mod lanes;
 mod record;
 
@@ -71,6 +73,7 @@ struct Inner {
     /// Wakes the claimer when a lane has something due earlier than it thought.
     wake: Notify,
     outcomes: mpsc::Sender<Recorded>,
+    handshakes: handshake::Handshakes,
     /// No more attempts are started.
     stopping: CancellationToken,
     /// Those in flight are given up.
@@ -93,6 +96,7 @@ impl Engine {
             lease: environments.longest_timeout() + LEASE_QUEUE_TIME,
             lanes: Arc::new(Mutex::new(lanes::Lanes::new(limits))),
             wake: Notify::new(),
+            handshakes: handshake::Handshakes::default(),
             stopping: CancellationToken::new(),
             abandoning: CancellationToken::new(),
             attempts: TaskTracker::new(),
@@ -167,6 +171,27 @@ impl Engine {
             let endpoint = engine.0.store.update_endpoint(change, unique_name).await?;
             engine.endpoint_changed(endpoint.clone()).await;
             Ok(endpoint)
+        })
+        .await
+    }
+
+    /// Makes all endpoints of an application sign with these secrets, also what is queued.
+    ///
+    /// # Errors
+    /// Those of [`Store::replace_application_secrets`].
+    pub async fn replace_application_secrets(
+        &self,
+        id: ApplicationId,
+        were: Vec<SigningSecret>,
+        secrets: Vec<SigningSecret>,
+    ) -> Result<()> {
+        let engine = self.clone();
+        to_its_end(async move {
+            let changed = engine.0.store.replace_application_secrets(id, were, secrets).await?;
+            for endpoint in changed {
+                engine.endpoint_changed(endpoint).await;
+            }
+            Ok(())
         })
         .await
     }

@@ -36,11 +36,11 @@ const KEPT: [HeaderName; 18] = [
     HeaderName::from_static("x-trace-id"),
 ];
 
-/// The headers to keep, in the order they came.
-pub(super) fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+/// The headers to keep, and those `wanted` by name, in the order they came.
+pub(super) fn kept_headers(headers: &HeaderMap, wanted: &[HeaderName]) -> Vec<(String, String)> {
     headers
         .iter()
-        .filter(|(name, _)| KEPT.contains(name))
+        .filter(|(name, _)| KEPT.contains(name) || wanted.contains(name))
         .take(MAX_KEPT_HEADERS)
         .map(|(name, value)| (name.as_str().to_owned(), kept_value(value)))
         .collect()
@@ -114,7 +114,7 @@ mod tests {
         for _ in 0..MAX_KEPT_HEADERS {
             headers.append(header::VIA, long.clone());
         }
-        let kept = kept_headers(&headers);
+        let kept = kept_headers(&headers, &[]);
         assert_eq!(kept.len(), MAX_KEPT_HEADERS);
         assert_eq!(kept[0], ("content-type".to_owned(), "text/plain".to_owned()));
         assert_eq!(kept[1], ("server".to_owned(), "caf\u{fffd}".to_owned()));

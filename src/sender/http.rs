@@ -128,7 +128,7 @@ pub(super) async fn exchange_http1(
     let body = read_body(body, limits, Some(&mut connection)).await;
     let body = body.map_err(|error| Broken::within_answer(&error))?;
     let reusable = body.complete && connection.is_idle().await;
-    Ok((body.into_answer(&head, clock), reusable.then_some(connection)))
+    Ok((body.into_answer(&head, clock, progress.wanted()), reusable.then_some(connection)))
 }
 
 /// Exchanges over a shared connection.
@@ -147,7 +147,7 @@ pub(super) async fn exchange_http2(
     let (head, body) = response.into_parts();
     let body = read_body(body, limits, None).await;
     let body = body.map_err(|error| Broken::within_answer(&error))?;
-    Ok(body.into_answer(&head, clock))
+    Ok(body.into_answer(&head, clock, progress.wanted()))
 }
 
 /// What was read of a body.
@@ -159,11 +159,16 @@ struct ReadBody {
 }
 
 impl ReadBody {
-    fn into_answer(self, head: &http::response::Parts, clock: &Clock) -> Answer {
+    fn into_answer(
+        self,
+        head: &http::response::Parts,
+        clock: &Clock,
+        wanted: &[HeaderName],
+    ) -> Answer {
         let wishes_later = head.headers.contains_key(header::RETRY_AFTER);
         Answer {
             status: head.status.as_u16(),
-            headers: kept_headers(&head.headers),
+            headers: kept_headers(&head.headers, wanted),
             body: self.kept,
             truncated: self.truncated,
             retry_after: wishes_later.then(|| retry_after(&head.headers, clock.now())).flatten(),

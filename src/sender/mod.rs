@@ -23,7 +23,7 @@ mod websocket;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::HeaderValue;
+use ::http::{HeaderName, HeaderValue};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioExecutor;
 use tokio_rustls::TlsConnector;
@@ -103,8 +103,19 @@ impl Sender {
     /// Sends `request` and reads the answer, all within `timeout`, to an address that `guard`
     /// lets through. Dropping the future closes the connection that it was using.
     pub async fn attempt(&self, request: &WireRequest, guard: &Guard, timeout: Duration) -> Sent {
+        self.attempt_wanting(request, guard, timeout, &[]).await
+    }
+
+    /// The same, keeping these headers of the answer too.
+    pub async fn attempt_wanting(
+        &self,
+        request: &WireRequest,
+        guard: &Guard,
+        timeout: Duration,
+        wanted: &[HeaderName],
+    ) -> Sent {
         let inner = &*self.0;
-        let mut progress = Progress::new(&inner.clock);
+        let mut progress = Progress::new(&inner.clock, wanted);
         let exchange = inner.exchange(request, guard, &mut progress);
         let outcome = match inner.clock.timeout(timeout, exchange).await {
             Ok(Ok(answer)) => Outcome::Answered(answer),
@@ -132,7 +143,7 @@ impl Sender {
         policy: &RetryPolicy,
     ) -> Sent {
         let inner = &*self.0;
-        let mut progress = Progress::new(&inner.clock);
+        let mut progress = Progress::new(&inner.clock, &[]);
         let exchange = inner.websockets.exchange(message, guard, policy, &mut progress);
         let outcome = match inner.clock.timeout(policy.timeout, exchange).await {
             Ok(outcome) => outcome,

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::HeaderName;
+
 use super::connection::SharedConnection;
 use super::stream::Meter;
 use crate::clock::Clock;
@@ -20,10 +22,12 @@ pub(super) struct Progress<'a> {
     meter: Option<Arc<Meter>>,
     /// The HTTP/2 connection in use, which other attempts share.
     shared: Option<SharedConnection>,
+    /// Headers of the answer to keep beside those that are always kept.
+    wanted: &'a [HeaderName],
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(clock: &'a Clock) -> Progress<'a> {
+    pub(super) fn new(clock: &'a Clock, wanted: &'a [HeaderName]) -> Progress<'a> {
         let now = clock.now();
         Progress {
             clock,
@@ -33,7 +37,12 @@ impl<'a> Progress<'a> {
             timing: Timing::default(),
             meter: None,
             shared: None,
+            wanted,
         }
+    }
+
+    pub(super) fn wanted(&self) -> &'a [HeaderName] {
+        self.wanted
     }
 
     /// Ends the phase before and begins this one.

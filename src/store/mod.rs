@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::domain::{
     ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, DeliveryState,
     Endpoint, EndpointId, EndpointState, EventType, KeyId, LedgerLine, Message, MessageId, Next,
-    NodeId, PausePolicy, Reference, Result, Timestamp, Trigger,
+    NodeId, PausePolicy, Reference, Result, SigningSecret, Timestamp, Trigger,
 };
 
 mod arrivals;
@@ -239,6 +239,18 @@ pub trait Store: Send + Sync {
         id: ApplicationId,
         now: Timestamp,
     ) -> Result<Vec<EndpointId>>;
+
+    /// The secrets that the application's endpoints share, the current one first.
+    async fn application_secrets(&self, id: ApplicationId) -> Result<Vec<SigningSecret>>;
+    /// Makes all endpoints of the application sign with these, unless its secrets are no longer
+    /// what they `were`, which is a conflict. Endpoints that come later share them, unless they
+    /// bring their own. Returns the changed endpoints.
+    async fn replace_application_secrets(
+        &self,
+        id: ApplicationId,
+        were: Vec<SigningSecret>,
+        secrets: Vec<SigningSecret>,
+    ) -> Result<Vec<Arc<Endpoint>>>;
 
     // Event types beside the contract's own.
     async fn list_event_types(&self, environment: &Arc<str>) -> Result<Vec<EventType>>;

@@ -22,11 +22,14 @@ use crate::support::websocket_receiver::WebsocketReceiver;
 
 const JWT_SECRET: &str = "canary-jwt-secret-40b1f6c2a98e";
 const CONFIGURED_ADMIN_KEY: &str = "canary-configured-admin-key-6620";
-const ENVIRONMENTS: &str = "standard=standard,klink=klink,kakiyo=kakiyo,kynectlocal=kynectlocal";
+const ENVIRONMENTS: &str = "standard=standard,klink=klink,kakiyo=kakiyo,kynectlocal=kynectlocal,\
+    token=tests/secrets/token.toml";
 
 /// Every word of customers' secrets, each different.
 const CUSTOM_SECRET: &str = "whsec_Y2FuYXJ5LW9mLWEtY3VzdG9tZXJzLXNlY3JldA==";
 const ROTATED_SECRET: &str = "whsec_Y2FuYXJ5LW9mLWEtcm90YXRlZC1zZWNyZXQx";
+const PRIVATE_KEY: &str = "whsk_Y2FuYXJ5LW9mLWEtcHJpdmF0ZS1rZXktMzJieXRlcyE=";
+const SHARED_SECRET: &str = "canary-secret-of-an-application-c7d0";
 const TEXT_SECRET: &str = "canary-customers-own-text-secret-51d2";
 const HEADER_VALUE: &str = "canary-custom-header-value-77aa";
 const BASIC_TOKEN: &str = "Basic Y2FuYXJ5LXVzZXI6Y2FuYXJ5LXBhc3N3b3Jk";
@@ -113,10 +116,12 @@ async fn knock_with_bad_credentials(scenario: &mut Scenario) {
 
 /// Endpoints with every kind of secret, at a receiver and a broken one.
 async fn set_up(scenario: &mut Scenario, receivers: &[&Receiver]) {
-    for environment in ["standard", "klink", "kakiyo", "kynectlocal"] {
+    for environment in ["standard", "klink", "kakiyo", "kynectlocal", "token"] {
         let input = json!({ "name": "T", "uid": "t" });
         scenario.call(environment, "POST", "/api/v1/app", input).await;
     }
+    let shared = json!({ "key": SHARED_SECRET });
+    scenario.call("token", "POST", "/api/v1/app/t/secret/rotate", shared).await;
     for (index, receiver) in receivers.iter().enumerate() {
         let url = receiver.url("/hook");
         let url = url.as_str();
@@ -127,6 +132,8 @@ async fn set_up(scenario: &mut Scenario, receivers: &[&Receiver]) {
         let id = scenario.endpoint("standard", fields).await;
         let rotate = format!("/api/v1/app/t/endpoint/{id}/secret/rotate");
         scenario.call("standard", "POST", &rotate, json!({ "key": ROTATED_SECRET })).await;
+        scenario.endpoint("standard", json!({ "url": url, "secret": PRIVATE_KEY })).await;
+        scenario.endpoint("token", json!({ "url": url })).await;
         let generated = scenario.endpoint("standard", json!({ "url": url })).await;
         remember_secret(scenario, "standard", &generated).await;
         for (auth, name) in [
@@ -225,6 +232,8 @@ fn known_secrets(master_key: &str) -> Canaries {
         ("the configured admin key", CONFIGURED_ADMIN_KEY),
         ("a customer's secret", CUSTOM_SECRET),
         ("a rotated secret", ROTATED_SECRET),
+        ("a private key", PRIVATE_KEY),
+        ("an application's secret", SHARED_SECRET),
         ("a text secret", TEXT_SECRET),
         ("a custom header", HEADER_VALUE),
         ("a basic token", BASIC_TOKEN),

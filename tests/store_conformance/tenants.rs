@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use hookwright::domain::{ApiKey, Application, ErrorCode, EventType, Metadata, Reference, Scope};
+use hookwright::domain::{
+    ApiKey, Application, Endpoint, ErrorCode, EventType, Metadata, Reference, Scope, SecretText,
+    SigningSecret, Timestamp,
+};
+use hookwright::store::EndpointChange;
 
 use super::world::{World, everything, expect, s};
 
@@ -216,4 +220,63 @@ pub(crate) async fn event_types_are_kept_by_environment(world: World) {
     expect(store.delete_event_type(&elsewhere, "invoice.paid").await, ErrorCode::NotFound);
     store.delete_event_type(here, "invoice.paid").await.unwrap();
     assert_eq!(store.get_event_type(here, "invoice.paid").await.unwrap(), None);
+}
+
+fn secret(text: &str, expires_at: Option<Timestamp>) -> SigningSecret {
+    SigningSecret { text: SecretText::new(text), expires_at }
+}
+
+pub(crate) async fn endpoints_without_secrets_of_their_own_share_their_applications(
+    mut world: World,
+) {
+    let application = world.application("acme").await;
+    let neighbour = world.application("neighbour").await;
+    let own = world.endpoint(&application).await;
+    let bare = Endpoint { secrets: Vec::new(), ..world.new_endpoint(&application) };
+    let early = world.store().create_endpoint(bare, false, 10).await.unwrap();
+    world.endpoint(&neighbour).await;
+    let theirs = world.endpoints(&neighbour).await;
+    assert_eq!(world.store().application_secrets(application.id).await.unwrap(), []);
+
+    // From now on all of them sign with it, also the one that had its own.
+    let first = vec![secret("first", None)];
+    let store = world.store();
+    let replace = |were: &[SigningSecret], secrets: &[SigningSecret]| {
+        store.replace_application_secrets(application.id, were.to_vec(), secrets.to_vec())
+    };
+    let changed = replace(&[], &first).await.unwrap();
+    let ids: Vec<_> = changed.iter().map(|one| (one.id, one.revision, &one.secrets)).collect();
+    assert_eq!(ids, [(own.id, own.revision + 1, &first), (early.id, early.revision + 1, &first)]);
+    let bare = Endpoint { secrets: Vec::new(), ..world.new_endpoint(&application) };
+    let late = store.create_endpoint(bare, false, 10).await.unwrap();
+    assert_eq!(late.secrets, first);
+    let accepted = world.publish(&application).await;
+    assert!(accepted.claimed.iter().all(|(_, endpoint)| endpoint.secrets == first));
+
+    // A change of an endpoint leaves it sharing.
+    let described = Endpoint { description: "new".to_owned(), ..(*late).clone() };
+    let change = EndpointChange { from_revision: described.revision, endpoint: described };
+    store.update_endpoint(change, false).await.unwrap();
+    let second = vec![secret("second", None), secret("first", Some(world.now() + s(60)))];
+    expect(replace(&[], &second).await.map(drop), ErrorCode::Conflict);
+    assert_eq!(replace(&first, &second).await.unwrap().len(), 3);
+    world.reopen();
+    for endpoint in world.endpoints(&application).await {
+        assert_eq!(endpoint.secrets, second);
+    }
+    assert_eq!(world.endpoints(&neighbour).await, theirs);
+    assert_eq!(world.store().application_secrets(application.id).await.unwrap(), second);
+
+    // One that brings its own keeps it, and none means none.
+    let mine = Endpoint { secrets: vec![secret("mine", None)], ..world.new_endpoint(&application) };
+    let mine = world.store().create_endpoint(mine, false, 10).await.unwrap();
+    let store = world.store();
+    let read = store.get_endpoint(application.id, &Reference::new(mine.id.to_string())).await;
+    assert_eq!(read.unwrap().secrets, mine.secrets);
+    store.replace_application_secrets(application.id, second, Vec::new()).await.unwrap();
+    assert!(world.endpoints(&application).await.iter().all(|one| one.secrets.is_empty()));
+    store.delete_application(application.id, world.now()).await.unwrap();
+    expect(store.application_secrets(application.id).await, ErrorCode::NotFound);
+    let gone = store.replace_application_secrets(application.id, Vec::new(), first).await;
+    expect(gone.map(drop), ErrorCode::NotFound);
 }

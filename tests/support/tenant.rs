@@ -52,6 +52,11 @@ impl<'a> Tenant<'a> {
         Tenant { server, environment, uid }
     }
 
+    /// One that was made before.
+    pub fn existing(server: &'a TestServer, environment: &'a str, uid: &'a str) -> Tenant<'a> {
+        Tenant { server, environment, uid }
+    }
+
     async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
         let path = format!("/api/v1/app/{}/{path}", self.uid);
         self.server.call(self.environment, method, &path, body).await
@@ -97,6 +102,17 @@ impl<'a> Tenant<'a> {
     pub async fn rotate(&self, endpoint: &str, key: Option<&str>) -> Answer {
         let body = key.map_or(Value::Null, |key| json!({ "key": key }));
         self.call("POST", &format!("endpoint/{endpoint}/secret/rotate"), body).await
+    }
+
+    /// Asks for another secret of this type.
+    pub async fn rotate_to(&self, endpoint: &str, kind: &str) -> Answer {
+        let body = json!({ "secretType": kind });
+        self.call("POST", &format!("endpoint/{endpoint}/secret/rotate"), body).await
+    }
+
+    /// Calls a route below the application.
+    pub async fn ask(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.call(method, path, body).await
     }
 
     /// Asks to publish a payload as this very text, with more fields (each followed by a

@@ -12,7 +12,7 @@ pub(super) const OMITTED: &str = "\u{1}omitted\u{1}";
 /// Begins a value that can't be accepted; what follows says why.
 pub(super) const REFUSED: &str = "\u{1}refused:";
 
-const OWN: [&str; 7] = ["choose", "first", "items", "last", "length", "negated", "replace"];
+const OWN: [&str; 6] = ["choose", "first", "items", "last", "length", "negated"];
 
 /// The names of all filters of routes, for "did you mean".
 pub(super) fn names() -> Vec<&'static str> {
@@ -28,7 +28,6 @@ pub(super) fn register(engine: &mut Environment<'static>) {
     engine.add_filter("items", minijinja::filters::items);
     engine.add_filter("last", |list: &Value| end(list, true));
     engine.add_filter("length", minijinja::filters::length);
-    engine.add_filter("replace", minijinja::filters::replace);
 }
 
 /// The first or the last item of a list; nothing where there is none.

@@ -138,7 +138,7 @@ impl Input {
     }
 }
 
-const ENDPOINT: [Field; 14] = [
+const ENDPOINT: [Field; 15] = [
     must("url", Kind::Text),
     may("name", Kind::Text),
     may("description", Kind::Text),
@@ -153,9 +153,10 @@ const ENDPOINT: [Field; 14] = [
     may("auth", Kind::Object),
     may("headers", Kind::Object),
     may("secret", Kind::Text),
+    may("secretType", Kind::Text),
 ];
 
-const ENDPOINT_PATCH: [Field; 14] = {
+const ENDPOINT_PATCH: [Field; 15] = {
     let mut fields = ENDPOINT;
     fields[0].required = false;
     fields
@@ -229,7 +230,7 @@ impl Operation {
     /// What it takes beside what its path names.
     pub const fn input(self) -> Input {
         const EVENT_TYPE: [Field; 1] = [must("eventType", Kind::Text)];
-        const KEY: [Field; 1] = [may("key", Kind::Text)];
+        const KEY: [Field; 2] = [may("key", Kind::Text), may("secretType", Kind::Text)];
         const LIST: [Field; 3] =
             [may("eventType", Kind::Text), may("limit", Kind::Number), may("offset", Kind::Number)];
         match self {

@@ -16,7 +16,7 @@ use super::filters::{self, OMITTED};
 use super::probe::Probe;
 use crate::contract::json;
 use crate::contract::problem::did_you_mean;
-use crate::contract::scope::RawText;
+use crate::contract::scope::{RawText, Ready};
 use crate::contract::template::{BoundedOutput, Origin, TEMPLATE_BYTES, TemplateError};
 
 /// The largest answer that a route may make, in bytes.
@@ -288,6 +288,9 @@ fn write_value(
         let json = String::from_utf8(json).map_err(|_| refused("this isn't UTF-8"))?;
         return out.write_str(&json).map_err(Error::from);
     }
+    if let Some(ready) = value.downcast_object_ref::<Ready>() {
+        return out.write_str(&ready.0).map_err(Error::from);
+    }
     match value.kind() {
         ValueKind::String | ValueKind::Number => {
             out.write_str(&value.to_string()).map_err(Error::from)
@@ -305,6 +308,10 @@ fn write_json(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), Erro
     }
     if let Some(raw) = value.downcast_object_ref::<RawText>() {
         out.extend_from_slice(raw.as_str().as_bytes());
+        return Ok(());
+    }
+    if let Some(ready) = value.downcast_object_ref::<Ready>() {
+        json::write_string(ready.0.as_bytes(), out);
         return Ok(());
     }
     if let Some(probe) = value.downcast_object_ref::<Probe>() {

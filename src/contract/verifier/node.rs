@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Part, Plan, Program, header_entries, literal};
-use crate::contract::{Encoding, SecretEncoding, SecretKey};
+use crate::contract::{Algorithm, Encoding, SecretEncoding, SecretKey};
 
 const SORTED_QUERY: &str = r#"
 // JavaScript sorts texts by UTF-16 code units; what is signed is sorted by UTF-8 bytes.
@@ -58,26 +58,50 @@ function verify(secret, method, url, headers, body) {
 fn key(program: &Program<'_>) -> String {
     // JavaScript counts UTF-16 code units.
     let rest = format!("secret.slice({})", program.prefix.encode_utf16().count());
+    if program.plans.iter().any(|plan| plan.algorithm == Algorithm::Ed25519) {
+        let encoding = match program.encoding {
+            SecretEncoding::Hex => "hex",
+            SecretEncoding::Base64url => "base64url",
+            _ => "base64",
+        };
+        return format!(
+            "crypto.createPublicKey({{ format: \"jwk\", key: {{ kty: \"OKP\", crv: \"Ed25519\",\n    \
+             x: Buffer.from({rest}, \"{encoding}\").toString(\"base64url\") }} }})"
+        );
+    }
     match (program.key, program.encoding) {
         (SecretKey::Decoded, SecretEncoding::Base64) => format!("Buffer.from({rest}, \"base64\")"),
+        (SecretKey::Decoded, SecretEncoding::Base64url) => {
+            format!("Buffer.from({rest}, \"base64url\")")
+        }
         (SecretKey::Decoded, SecretEncoding::Hex) => format!("Buffer.from({rest}, \"hex\")"),
+        (SecretKey::Sha1, _) => "crypto.createHash(\"sha1\").update(secret).digest()".to_owned(),
+        (SecretKey::Sha256, _) => {
+            "crypto.createHash(\"sha256\").update(secret).digest()".to_owned()
+        }
         _ => "Buffer.from(secret)".to_owned(),
     }
 }
 
 fn write_plan(out: &mut String, plan: &Plan) {
-    let hash = plan.algorithm.hash_name();
-    let written = match plan.encoding {
-        Encoding::Hex => "hex",
-        Encoding::Base64 => "base64",
-    };
     let given = format!("match[{}]", plan.group);
+    let cut = match &plan.shared {
+        Some(separator) => format!("one.split({})[0]", literal(separator)),
+        None => "one".to_owned(),
+    };
+    let fits = |one: &str| match plan.algorithm {
+        Algorithm::Ed25519 => format!(
+            "crypto.verify(null, content, key, Buffer.from({one}, \"{}\"))",
+            node_encoding(plan.encoding)
+        ),
+        _ => format!("same(expected, Buffer.from({one}))"),
+    };
     let same = match &plan.separator {
         Some(separator) => {
             let separator = literal(separator);
-            format!("{given}.split({separator}).some((one) => same(expected, Buffer.from(one)))")
+            format!("{given}.split({separator}).some((one) => {})", fits(&cut))
         }
-        None => format!("same(expected, Buffer.from({given}))"),
+        None => fits(&given),
     };
     let parts: Vec<String> = plan.parts.iter().map(part).collect();
     let _ = write!(
@@ -85,13 +109,41 @@ fn write_plan(out: &mut String, plan: &Plan) {
         r#"  match = /^{pattern}$/s.exec(headers[{header}] ?? "");
   if (match === null) return false;
   content = Buffer.concat([{parts}]);
-  expected = Buffer.from(crypto.createHmac("{hash}", key).update(content).digest("{written}"));
+  expected = Buffer.from({expected});
   if (!{same}) return false;
 "#,
         pattern = plan.pattern,
         header = literal(&plan.header),
         parts = parts.join(", "),
+        expected = expected(plan),
     );
+}
+
+const fn node_encoding(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Hex | Encoding::HexUpper => "hex",
+        Encoding::Base64 | Encoding::Base64Unpadded => "base64",
+        Encoding::Base64url | Encoding::Base64urlUnpadded => "base64url",
+    }
+}
+
+/// The signature that should have come, from `key` and `content`.
+fn expected(plan: &Plan) -> String {
+    let code = match plan.algorithm.hash_name() {
+        None if plan.algorithm == Algorithm::Ed25519 => return "\"\"".to_owned(),
+        None => return "secret".to_owned(),
+        Some(hash) if plan.algorithm.is_plain_digest() => format!("createHash(\"{hash}\")"),
+        Some(hash) => format!("createHmac(\"{hash}\", key)"),
+    };
+    let encoding = node_encoding(plan.encoding);
+    let adjusted = match plan.encoding {
+        Encoding::HexUpper => ".toUpperCase()",
+        Encoding::Base64Unpadded => ".replace(/=+$/, \"\")",
+        // Node leaves the padding out.
+        Encoding::Base64url => ".replace(/$/, (_, at) => \"=\".repeat((4 - at % 4) % 4))",
+        Encoding::Hex | Encoding::Base64 | Encoding::Base64urlUnpadded => "",
+    };
+    format!("crypto.{code}.update(content).digest(\"{encoding}\"){adjusted}")
 }
 
 fn part(part: &Part) -> String {
@@ -100,6 +152,10 @@ fn part(part: &Part) -> String {
         Part::Body => "body".to_owned(),
         Part::Method => "Buffer.from(method)".to_owned(),
         Part::Url => "Buffer.from(baseUrl)".to_owned(),
+        Part::FullUrl => "Buffer.from(url)".to_owned(),
+        Part::Host => "Buffer.from(new URL(url).host)".to_owned(),
+        Part::Path => "Buffer.from(new URL(url).pathname)".to_owned(),
+        Part::Secret => "Buffer.from(secret)".to_owned(),
         Part::Query => "Buffer.from(query)".to_owned(),
         Part::SortedQuery => "Buffer.from(normalizedQuery(query))".to_owned(),
         Part::Header(name) => format!("Buffer.from(headers[{}] ?? \"\")", literal(name)),

@@ -58,23 +58,27 @@ fn key(program: &Program<'_>) -> String {
     let rest = format!("secret[{}:]", program.prefix.chars().count());
     match (program.key, program.encoding) {
         (SecretKey::Decoded, SecretEncoding::Base64) => format!("base64.b64decode({rest})"),
+        (SecretKey::Decoded, SecretEncoding::Base64url) => {
+            format!("base64.urlsafe_b64decode({rest} + \"==\")")
+        }
         (SecretKey::Decoded, SecretEncoding::Hex) => format!("bytes.fromhex({rest})"),
+        (SecretKey::Sha1, _) => "hashlib.sha1(secret.encode()).digest()".to_owned(),
+        (SecretKey::Sha256, _) => "hashlib.sha256(secret.encode()).digest()".to_owned(),
         _ => "secret.encode()".to_owned(),
     }
 }
 
 fn write_plan(out: &mut String, plan: &Plan) {
-    let hash = plan.algorithm.hash_name();
-    let written = match plan.encoding {
-        Encoding::Hex => "code.hexdigest().encode()",
-        Encoding::Base64 => "base64.b64encode(code.digest())",
-    };
     let given = format!("match[{}]", plan.group);
+    let one = match &plan.shared {
+        Some(separator) => format!("one.split({})[0].encode()", literal(separator)),
+        None => "one.encode()".to_owned(),
+    };
     let same = match &plan.separator {
         Some(separator) => {
             let separator = literal(separator);
             format!(
-                "any(hmac.compare_digest(expected, one.encode()) for one in {given}.split({separator}))"
+                "any(hmac.compare_digest(expected, {one}) for one in {given}.split({separator}))"
             )
         }
         None => format!("hmac.compare_digest(expected, {given}.encode())"),
@@ -86,15 +90,36 @@ fn write_plan(out: &mut String, plan: &Plan) {
     if match is None:
         return False
     content = {parts}
-    code = hmac.new(key, content, hashlib.{hash})
-    expected = {written}
+    expected = {expected}.encode()
     if not {same}:
         return False
 "#,
         pattern = plan.pattern,
         header = literal(&plan.header),
         parts = parts.join(" + "),
+        expected = expected(plan),
     );
+}
+
+/// The signature that should have come, from `key` and `content`.
+fn expected(plan: &Plan) -> String {
+    let code = match plan.algorithm.hash_name() {
+        None => return "secret".to_owned(),
+        Some(hash) if plan.algorithm.is_plain_digest() => {
+            format!("hashlib.{hash}(content).digest()")
+        }
+        Some(hash) => format!("hmac.new(key, content, hashlib.{hash}).digest()"),
+    };
+    match plan.encoding {
+        Encoding::Hex => format!("{code}.hex()"),
+        Encoding::HexUpper => format!("{code}.hex().upper()"),
+        Encoding::Base64 => format!("base64.b64encode({code}).decode()"),
+        Encoding::Base64Unpadded => format!("base64.b64encode({code}).decode().rstrip(\"=\")"),
+        Encoding::Base64url => format!("base64.urlsafe_b64encode({code}).decode()"),
+        Encoding::Base64urlUnpadded => {
+            format!("base64.urlsafe_b64encode({code}).decode().rstrip(\"=\")")
+        }
+    }
 }
 
 fn part(part: &Part) -> String {
@@ -103,6 +128,10 @@ fn part(part: &Part) -> String {
         Part::Body => "body".to_owned(),
         Part::Method => "method.encode()".to_owned(),
         Part::Url => "base_url.encode()".to_owned(),
+        Part::FullUrl => "url.encode()".to_owned(),
+        Part::Host => "urllib.parse.urlsplit(url).netloc.encode()".to_owned(),
+        Part::Path => "urllib.parse.urlsplit(url).path.encode()".to_owned(),
+        Part::Secret => "secret.encode()".to_owned(),
         Part::Query => "query.encode()".to_owned(),
         Part::SortedQuery => "normalized_query(query).encode()".to_owned(),
         Part::Header(name) => format!("headers.get({}, \"\").encode()", literal(name)),

@@ -163,3 +163,75 @@ fn what_cannot_be_verified_is_said_to_be_so() {
         }
     }
 }
+
+#[test]
+fn every_encoding_of_a_signature_is_compared_as_it_is_written() {
+    let (bytes, text) = ("encoding = \"base64url\"", "encoding = \"alphanumeric\"\nkey = \"sha1\"");
+    for (algorithm, encoding, secret) in [
+        ("hmac-sha384", "hex-upper", bytes),
+        ("hmac-sha256", "base64-unpadded", text),
+        ("hmac-sha256", "base64url", bytes),
+        ("hmac-md5", "base64url", text),
+        ("hmac-sha512", "base64url-unpadded", text),
+    ] {
+        let contract = contract(&format!(
+            "algorithm = \"{algorithm}\"\nencoding = \"{encoding}\"\n[secret]\n{secret}\n"
+        ));
+        check(&contract, &sample(&contract));
+    }
+}
+
+#[test]
+fn digests_over_the_whole_address_are_verified() {
+    let contract = contract(
+        "algorithm = \"sha1\"\ncontent = '{{ secret }}{{ full_url }}{{ host }}{{ path }}{{ body }}'\n\
+         [secret]\nencoding = \"alphanumeric\"\n",
+    );
+    check(&contract, &sample(&contract));
+}
+
+#[test]
+fn a_token_is_compared() {
+    let contract = contract(
+        "algorithm = \"token\"\nformat = 'Bearer {{ signature }}'\n[secret]\nencoding = \"alphanumeric\"\n",
+    );
+    let sample = sample(&contract);
+    let request = contract.example(&sample).unwrap();
+    for language in Language::ALL {
+        assert!(accepts(&contract, language, &request, sample.secret.as_ref().unwrap()));
+        assert!(!accepts(&contract, language, &request, &SecretText::new("x".repeat(32))));
+    }
+}
+
+#[test]
+fn key_pairs_are_verified_with_the_public_key_and_never_show_the_private_one() {
+    let contract = Contract::shipped("standard").unwrap();
+    let mut sample = sample(&contract);
+    sample.secret = contract.secret.example_of(SecretKind::Ed25519);
+    // A shared secret that was replaced stands before it in the header.
+    sample.replaced = contract.secret.example_of(SecretKind::Symmetric);
+    let request = contract.example(&sample).unwrap();
+    let secret = sample.secret.clone().unwrap();
+    assert!(accepts(&contract, Language::Node, &request, &secret));
+    assert!(!accepts(&contract, Language::Node, &changed(&request), &secret));
+    let other = contract.secret.generate(SecretKind::Ed25519, &crate::entropy::Entropy::seeded(1));
+    assert!(!accepts(&contract, Language::Node, &request, &other.unwrap()));
+    // The receiver who still has the shared secret finds its signature too.
+    for language in Language::ALL {
+        assert!(accepts(&contract, language, &request, sample.replaced.as_ref().unwrap()));
+        let program = contract.verifier(language, &request, &secret).unwrap();
+        assert!(!program.contains("whsk_") && !program.contains(secret.expose()));
+    }
+    let python = contract.verifier(Language::Python, &request, &secret).unwrap();
+    assert!(python.contains("Python's standard library has no Ed25519"), "{python}");
+}
+
+#[test]
+fn a_signature_in_the_body_is_said_to_be_there() {
+    let text = include_str!("../../../examples/contracts/mailgun.toml");
+    let contract = Contract::load("mailgun.toml", text).unwrap();
+    let sample = contract.sample(None).unwrap();
+    let request = contract.example(&sample).unwrap();
+    let program = contract.verifier(Language::Node, &request, &sample.secret.unwrap()).unwrap();
+    assert!(program.contains("doesn't stand in a header"), "{program}");
+}

@@ -103,7 +103,7 @@ impl Dialler {
         let now = self.connector.clock.now();
         Answer {
             status: response.status().as_u16(),
-            headers: kept_headers(response.headers()),
+            headers: kept_headers(response.headers(), &[]),
             body: body[..body.len().min(self.recorded_bytes)].to_vec(),
             truncated: body.len() > self.recorded_bytes,
             retry_after: retry_after(response.headers(), now),

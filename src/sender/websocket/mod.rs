@@ -26,9 +26,7 @@ use super::config::{SenderConfig, WebsocketConfig};
 use super::connect::Connector;
 use super::progress::Progress;
 use crate::contract::WireMessage;
-use crate::domain::{
-    Answer, EndpointId, Failure, FailureKind, Outcome, Phase, RetryPolicy, Timestamp,
-};
+use crate::domain::{EndpointId, Failure, FailureKind, Outcome, Phase, RetryPolicy, Timestamp};
 
 /// The connections to websocket endpoints.
 pub(super) struct Websockets {
@@ -151,7 +149,8 @@ impl Websockets {
 /// nothing of websockets answers it with 200.
 fn never_acknowledging(refusal: Outcome, policy: &RetryPolicy) -> Outcome {
     match refusal {
-        Outcome::Answered(Answer { status, .. }) if policy.acknowledges(status) => {
+        Outcome::Answered(answer) if policy.acknowledges(&answer) => {
+            let status = answer.status;
             let sentence =
                 format!("The receiver answered {status} instead of opening a websocket.");
             Outcome::Failed(Failure::new(FailureKind::Protocol, Some(Phase::Connect), sentence))

@@ -6,11 +6,14 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::batch::Batch;
 use super::columns::{json, read_json};
+use super::confidential;
 use super::endpoints;
 use super::fault::{Fallible, unique};
 use super::range::{IdRange, id_number, order};
-use crate::domain::{Application, ApplicationId, EndpointId, Error, Reference, Timestamp};
-use crate::store::Page;
+use crate::domain::{
+    Application, ApplicationId, Endpoint, EndpointId, Error, Reference, SigningSecret, Timestamp,
+};
+use crate::store::{Page, Vault};
 
 const COLUMNS: &str = "id, environment, uid, name, metadata, created_at_us, updated_at_us";
 const CONFLICTS: [(&str, &str); 2] = [
@@ -71,9 +74,9 @@ pub(super) fn delete(
 ) -> Fallible<Vec<EndpointId>> {
     let application = batch.application(id)?.ok_or_else(Error::not_found)?;
     let endpoints = batch.endpoints(&application)?;
-    let mut update = batch
-        .connection
-        .prepare_cached("UPDATE applications SET deleted_at_us = ?2 WHERE id = ?1")?;
+    let mut update = batch.connection.prepare_cached(
+        "UPDATE applications SET deleted_at_us = ?2, confidential = NULL WHERE id = ?1",
+    )?;
     update.execute(params![id, now])?;
     for endpoint in endpoints.iter() {
         endpoints::mark_deleted(batch, endpoint.id, now)?;
@@ -81,6 +84,54 @@ pub(super) fn delete(
     batch.caches.forget(id);
     batch.tell(id);
     Ok(endpoints.iter().map(|endpoint| endpoint.id).collect())
+}
+
+/// The secrets that an application's endpoints share.
+pub(super) fn secrets(
+    connection: &Connection,
+    vault: &Vault,
+    id: ApplicationId,
+) -> Fallible<Vec<SigningSecret>> {
+    let mut select =
+        connection.prepare_cached("SELECT confidential FROM applications WHERE id = ?1")?;
+    let sealed: Option<Option<Vec<u8>>> =
+        select.query_row(params![id], |row| row.get(0)).optional()?;
+    match sealed.flatten() {
+        Some(sealed) => confidential::open_shared(id, &sealed, vault),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The same of an application that must be there.
+pub(super) fn live_secrets(
+    connection: &Connection,
+    vault: &Vault,
+    id: ApplicationId,
+) -> Fallible<Vec<SigningSecret>> {
+    live(connection, id)?;
+    secrets(connection, vault, id)
+}
+
+pub(super) fn replace_secrets(
+    batch: &mut Batch<'_>,
+    id: ApplicationId,
+    were: &[SigningSecret],
+    secrets: &[SigningSecret],
+) -> Fallible<Vec<Arc<Endpoint>>> {
+    let application = batch.application(id)?.ok_or_else(Error::not_found)?;
+    if self::secrets(batch.connection, &batch.vault, id)? != were {
+        return Err(Error::conflict("The secret was changed in the meantime.").into());
+    }
+    let sealed = confidential::seal_shared(id, secrets, &batch.vault)?;
+    let mut update = batch
+        .connection
+        .prepare_cached("UPDATE applications SET confidential = ?2 WHERE id = ?1")?;
+    update.execute(params![id, sealed])?;
+    let endpoints = batch.endpoints(&application)?;
+    let changed = endpoints.iter().map(|endpoint| endpoints::share(batch, endpoint, secrets));
+    let changed = changed.collect::<Fallible<_>>()?;
+    batch.caches.forget(id);
+    Ok(changed)
 }
 
 /// The live application of that id.

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::fault::{Fallible, damaged};
-use crate::domain::{Auth, Endpoint, EndpointId, SecretText, SigningSecret, Timestamp};
+use crate::domain::{
+    ApplicationId, Auth, Endpoint, EndpointId, SecretText, SigningSecret, Timestamp,
+};
 use crate::store::Vault;
 
 /// As JSON, which is then sealed. `T` is `&str` on the way in and `String` on the way out.
@@ -32,10 +34,15 @@ pub(super) struct Confidential {
     pub(super) secrets: Vec<SigningSecret>,
 }
 
-/// Seals for this endpoint alone; `None` where it has nothing confidential.
-pub(super) fn seal(endpoint: &Endpoint, vault: &Vault) -> Fallible<Option<Vec<u8>>> {
+/// Seals for this endpoint alone, with the `secrets` that are its own; `None` where it has
+/// nothing confidential.
+pub(super) fn seal(
+    endpoint: &Endpoint,
+    secrets: &[SigningSecret],
+    vault: &Vault,
+) -> Fallible<Option<Vec<u8>>> {
     let auth = match &endpoint.auth {
-        Auth::None if endpoint.headers.is_empty() && endpoint.secrets.is_empty() => {
+        Auth::None if endpoint.headers.is_empty() && secrets.is_empty() => {
             return Ok(None);
         }
         Auth::None => SealedAuth::None,
@@ -45,8 +52,7 @@ pub(super) fn seal(endpoint: &Endpoint, vault: &Vault) -> Fallible<Option<Vec<u8
         }
     };
     let headers = endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
-    let secrets = endpoint
-        .secrets
+    let secrets = secrets
         .iter()
         .map(|secret| (secret.text.expose(), secret.expires_at.map(Timestamp::as_micros)));
     let sealed = Sealed { auth, headers: headers.collect(), secrets: secrets.collect() };
@@ -70,4 +76,37 @@ pub(super) fn open(id: EndpointId, sealed: &[u8], vault: &Vault) -> Fallible<Con
         expires_at: expires_at_us.map(Timestamp::from_micros),
     });
     Ok(Confidential { auth, headers: headers.collect(), secrets: secrets.collect() })
+}
+
+/// Seals the secrets that an application's endpoints share; `None` for none.
+pub(super) fn seal_shared(
+    id: ApplicationId,
+    secrets: &[SigningSecret],
+    vault: &Vault,
+) -> Fallible<Option<Vec<u8>>> {
+    if secrets.is_empty() {
+        return Ok(None);
+    }
+    let written: Vec<(&str, Option<i64>)> = secrets
+        .iter()
+        .map(|secret| (secret.text.expose(), secret.expires_at.map(Timestamp::as_micros)))
+        .collect();
+    let plain = serde_json::to_vec(&written).map_err(|_| damaged("an application's secrets"))?;
+    Ok(Some(vault.seal(&Zeroizing::new(plain), id.bytes())?))
+}
+
+/// Opens what [`seal_shared`] made.
+pub(super) fn open_shared(
+    id: ApplicationId,
+    sealed: &[u8],
+    vault: &Vault,
+) -> Fallible<Vec<SigningSecret>> {
+    let plain = vault.open(sealed, id.bytes())?;
+    let secrets: Vec<(String, Option<i64>)> =
+        serde_json::from_slice(&plain).map_err(|_| damaged("an application's secrets"))?;
+    let secrets = secrets.into_iter().map(|(text, expires_at_us)| SigningSecret {
+        text: SecretText::new(text),
+        expires_at: expires_at_us.map(Timestamp::from_micros),
+    });
+    Ok(secrets.collect())
 }

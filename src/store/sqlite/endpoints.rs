@@ -4,23 +4,26 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
 
+use super::applications;
 use super::batch::Batch;
 use super::columns::{count, json, read_count, read_json};
 use super::confidential::{self, Confidential};
 use super::fault::{Fallible, damaged, unique};
 use super::range::{IdRange, id_number, order};
 use crate::domain::{
-    ApplicationId, Endpoint, EndpointId, EndpointState, Error, Reference, Subscription, Timestamp,
+    ApplicationId, Endpoint, EndpointId, EndpointState, Error, Reference, SigningSecret,
+    Subscription, Timestamp,
 };
 use crate::store::{EndpointChange, Page, Vault};
 
 const COLUMNS: &str = "id, application_id, environment, uid, name, description, url, method, \
     event_types, channels, metadata, state, state_at_us, state_reason, confidential, revision, \
-    created_at_us, updated_at_us, transport, event_groups";
+    created_at_us, updated_at_us, transport, event_groups, \
+    (SELECT shared.confidential FROM applications shared WHERE shared.id = application_id) AS shared";
 
 pub(super) fn create(
     batch: &mut Batch<'_>,
-    endpoint: Endpoint,
+    mut endpoint: Endpoint,
     unique_name: bool,
     limit: u32,
 ) -> Fallible<Arc<Endpoint>> {
@@ -42,7 +45,26 @@ pub(super) fn create(
     }
     store(batch, &endpoint)?;
     batch.caches.forget(endpoint.application_id);
+    if endpoint.secrets.is_empty() {
+        endpoint.secrets = shared_secrets(batch, &endpoint)?;
+    }
     Ok(Arc::new(endpoint))
+}
+
+/// Makes a live endpoint sign with its application's secrets, which are stored already.
+pub(super) fn share(
+    batch: &mut Batch<'_>,
+    endpoint: &Endpoint,
+    secrets: &[SigningSecret],
+) -> Fallible<Arc<Endpoint>> {
+    let revision = endpoint.revision.saturating_add(1);
+    let changed = Endpoint { secrets: secrets.to_vec(), revision, ..endpoint.clone() };
+    store(batch, &changed)?;
+    Ok(Arc::new(changed))
+}
+
+fn shared_secrets(batch: &Batch<'_>, endpoint: &Endpoint) -> Fallible<Vec<SigningSecret>> {
+    applications::secrets(batch.connection, &batch.vault, endpoint.application_id)
 }
 
 pub(super) fn update(
@@ -134,6 +156,11 @@ fn refuse_taken_name(others: &[Arc<Endpoint>], endpoint: &Endpoint) -> Fallible<
 /// Inserts the endpoint or replaces the row of that id.
 fn store(batch: &mut Batch<'_>, endpoint: &Endpoint) -> Fallible<()> {
     let (state, state_at, state_reason) = state_columns(&endpoint.state);
+    // What it shares with others isn't its own, or it would keep it when they change.
+    let own: &[SigningSecret] = match shared_secrets(batch, endpoint)? == endpoint.secrets {
+        true => &[],
+        false => &endpoint.secrets,
+    };
     let mut upsert = batch.connection.prepare_cached(
         "INSERT INTO endpoints (id, application_id, environment, uid, name, description, url,
             method, event_types, channels, metadata, state, state_at_us, state_reason,
@@ -164,7 +191,7 @@ fn store(batch: &mut Batch<'_>, endpoint: &Endpoint) -> Fallible<()> {
         ":state": state,
         ":state_at": state_at,
         ":state_reason": state_reason,
-        ":confidential": confidential::seal(endpoint, &batch.vault)?,
+        ":confidential": confidential::seal(endpoint, own, &batch.vault)?,
         ":revision": count(endpoint.revision),
         ":created_at": endpoint.created_at,
         ":updated_at": endpoint.updated_at,
@@ -279,12 +306,19 @@ fn read(row: &Row<'_>, vault: &Vault) -> Fallible<Endpoint> {
         Ok(None) => Confidential::default(),
         Err(_) => return Err(damaged("an endpoint's secrets")),
     };
+    let application_id = row.get(1)?;
+    let secrets = match row.get_ref("shared")?.as_blob_or_null() {
+        _ if !confidential.secrets.is_empty() => confidential.secrets,
+        Ok(Some(sealed)) => confidential::open_shared(application_id, sealed, vault)?,
+        Ok(None) => Vec::new(),
+        Err(_) => return Err(damaged("an application's secrets")),
+    };
     let method: String = row.get(7)?;
     let transport: String = row.get("transport")?;
     let groups = row.as_ref().column_index("event_groups")?;
     Ok(Endpoint {
         id,
-        application_id: row.get(1)?,
+        application_id,
         environment: row.get(2)?,
         uid: row.get(3)?,
         name: row.get(4)?,
@@ -298,7 +332,7 @@ fn read(row: &Row<'_>, vault: &Vault) -> Fallible<Endpoint> {
         channels: read_json(row, 9)?,
         metadata: read_json(row, 10)?.unwrap_or_default(),
         state: read_state(row)?,
-        secrets: confidential.secrets,
+        secrets,
         revision: read_count(row, 15)?,
         created_at: row.get(16)?,
         updated_at: row.get(17)?,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::{
     ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Endpoint, EndpointId, EventType,
-    KeyId, LedgerLine, Message, MessageId, NodeId, Reference, Result, Timestamp,
+    KeyId, LedgerLine, Message, MessageId, NodeId, Reference, Result, SigningSecret, Timestamp,
 };
 use crate::store::{
     Accepted, Arrivals, AttemptFilter, AttemptRow, Claimed, DeliveryRow, EndpointChange, EventPage,
@@ -72,6 +72,26 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<Vec<EndpointId>> {
         self.writer.write(Savepoint, move |batch| applications::delete(batch, id, now)).await
+    }
+
+    async fn application_secrets(&self, id: ApplicationId) -> Result<Vec<SigningSecret>> {
+        let vault = Arc::clone(&self.vault);
+        self.lookups
+            .read(move |connection| applications::live_secrets(connection, &vault, id))
+            .await
+    }
+
+    async fn replace_application_secrets(
+        &self,
+        id: ApplicationId,
+        were: Vec<SigningSecret>,
+        secrets: Vec<SigningSecret>,
+    ) -> Result<Vec<Arc<Endpoint>>> {
+        self.writer
+            .write(Savepoint, move |batch| {
+                applications::replace_secrets(batch, id, &were, &secrets)
+            })
+            .await
     }
 
     async fn list_event_types(&self, environment: &Arc<str>) -> Result<Vec<EventType>> {
