@@ -85,13 +85,13 @@ fn samples(contract: &Contract) -> Vec<Sample> {
         samples.push(Sample { transport: Transport::Websocket, url, ..plain.clone() });
     }
     samples.push(Sample { secret: None, ..plain.clone() });
+    // Types that the company adds need not be in a group.
+    samples.push(Sample { event_group: None, ..plain.clone() });
     samples.push(Sample { attempt: 2, replaced: plain.secret.clone(), ..plain.clone() });
     if contract.secret.offers(SecretKind::Ed25519) {
         let secret = contract.secret.example_of(SecretKind::Ed25519);
         samples.push(Sample { secret, ..plain.clone() });
     }
-    // Types that the company adds need not be in a group.
-    samples.push(Sample { event_group: None, ..plain.clone() });
     samples.push(awkward(plain));
     samples
 }

@@ -238,11 +238,11 @@ fn stand_in(handshake: &Handshake, input: &HandshakeInput<'_>) -> Message {
         application: Arc::clone(&input.application),
         event_type: handshake.event.clone(),
         event_group: None,
+        test: false,
         event_id: None,
         payload: Arc::from("{}"),
         channels: Vec::new(),
         tags: Vec::new(),
-        test: false,
         created_at: input.now,
     }
 }

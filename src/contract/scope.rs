@@ -177,6 +177,7 @@ impl Scope {
         Scope::of(Arc::new(Facts::new(input)))
     }
 
+    /// Nothing but the facts.
     fn of(facts: Arc<Facts>) -> Scope {
         Scope {
             facts,

@@ -20,9 +20,9 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("PUT", "/api/v1/app/t/endpoint/e/headers", r#"{"headers":{}}"#),
     ("PATCH", "/api/v1/app/t/endpoint/e/headers", r#"{"headers":{}}"#),
     ("POST", "/api/v1/app/t/endpoint/e/secret/rotate", r#"{"key":null}"#),
-    ("POST", SHARED_SECRET, r#"{"key":null}"#),
     ("POST", "/api/v1/app/t/endpoint/e/send-example", r#"{"eventType":"own"}"#),
     ("POST", "/api/v1/app/t/send-example", r#"{"eventType":"own"}"#),
+    ("POST", SHARED_SECRET, r#"{"key":null}"#),
     ("POST", "/api/v1/app/t/msg", r#"{"eventType":"e","payload":{}}"#),
 ];
 

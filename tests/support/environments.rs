@@ -1,6 +1,5 @@
 //! Environments as an operator configures them.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use hookwright::config::{Config, load_contract};
@@ -20,7 +19,7 @@ pub fn configure(config: &mut Config, environments: &[(&str, &str)], allow_http:
     install(config, configured.collect(), allow_http);
 }
 
-/// Replaces the configured environments by one, whose contract is this file. Receivers on the
+/// Replaces the configured environments by one, whose contract is this text. Receivers on the
 /// loopback may be reached, also over `http://`.
 pub fn configure_file(config: &mut Config, name: &str, contract: &str) {
     let contract = Arc::new(Contract::load("test.toml", contract).unwrap());
@@ -44,7 +43,5 @@ pub async fn speaking(file: &str) -> TestServer {
 
 /// The same for a contract that a test writes down itself.
 pub async fn speaking_text(text: &str) -> TestServer {
-    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    speaking(file.path().to_str().unwrap()).await
+    TestServer::start_with(&[], |config| configure_file(config, "acme", text)).await
 }
