@@ -73,6 +73,7 @@ pub(super) async fn perform(
             Ok(vec![("example", native.get(&path).await?.text)])
         }
         Operation::MessageList => native.page("messages", &native.app("msg"), &[]).await,
+        Operation::EventList => native.events().await,
         Operation::AttemptList => {
             let endpoint = native.named()?;
             let path = native.app(&format!("attempt/endpoint/{endpoint}"));
@@ -246,6 +247,21 @@ impl Native<'_> {
                 _ => return Ok(vec![("event_types", format!("[{}]", all.join(",")))]),
             }
         }
+    }
+
+    async fn events(&self) -> Result<Answers> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Events {
+            data: Box<RawValue>,
+            cursor: String,
+            has_more: bool,
+        }
+        let query = query(&self.call.input, &[]);
+        let answer = self.get(&self.app(&format!("events?{query}"))).await?;
+        let events: Events = answer.read()?;
+        let page = json!({ "cursor": events.cursor, "hasMore": events.has_more });
+        Ok(vec![("events", events.data.get().to_owned()), ("page", page.to_string())])
     }
 
     /// A page of a native list, with the call's input as its query.

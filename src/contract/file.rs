@@ -143,6 +143,7 @@ pub(super) struct RawSecret {
     /// Whether customers may see a secret again: false where left out. The public key of a key
     /// pair is always shown.
     pub(super) reveal: Key<bool>,
+    /// How key pairs are written: see below.
     pub(super) ed25519: Key<RawKeyPair>,
 }
 
@@ -174,6 +175,7 @@ pub(super) struct RawHandshake {
     pub(super) content_type: Key<String>,
     /// Parameters that are added to the URL's query.
     pub(super) query: RawHeaders,
+    /// Headers of the request.
     pub(super) headers: RawHeaders,
     /// `none` (where left out), `valid` or `wrong`: whether the headers and signatures of a
     /// delivery are sent too, and whether those signatures are good.
@@ -241,9 +243,11 @@ pub(super) struct RawEndpoint {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawGroup {
+    /// What events, and subscriptions to the whole group, call it.
     pub(super) name: Key<String>,
     /// For people: the name where left out.
     pub(super) title: Key<String>,
+    /// What its events are about, for people.
     pub(super) description: Key<String>,
 }
 
@@ -251,11 +255,13 @@ pub(super) struct RawGroup {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawEvent {
+    /// What is published and subscribed to.
     pub(super) name: Key<String>,
     /// The name of one of the groups.
     pub(super) group: Key<String>,
     /// For people: the name where left out.
     pub(super) title: Key<String>,
+    /// What has happened, for people.
     pub(super) description: Key<String>,
     /// The JSON Schema of the payload, as JSON text.
     pub(super) schema: Key<String>,

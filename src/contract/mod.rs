@@ -21,6 +21,7 @@ mod load_secret;
 mod load_signature;
 mod number;
 mod problem;
+pub mod reference;
 mod render;
 pub mod routes;
 mod rules;

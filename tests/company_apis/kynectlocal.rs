@@ -106,3 +106,62 @@ async fn the_customers_secret_signs_and_can_be_changed() {
         assert_eq!(request.header("x-kynectlocal-signature").unwrap(), expected);
     }
 }
+
+#[tokio::test]
+async fn events_can_be_polled_without_a_gap() {
+    let server = server().await;
+    let brand = brand(&server).await;
+    let empty = brand.call("GET", "/v1/events", Value::Null).await.expect(200);
+    assert_eq!((&empty["events"], &empty["has_more"]), (&json!([]), &json!(false)));
+    let mut cursor = empty["cursor"].as_str().unwrap().to_owned();
+    for (event, score) in
+        [("lead.created", "1.10"), ("content.updated", "2"), ("lead.created", "3")]
+    {
+        let payload = format!(r#"{{"score": {score}}}"#);
+        server.publish("kynectlocal", "brand_abc123", event, &payload).await;
+    }
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let path = format!("/v1/events?limit=1&after={cursor}");
+        let page = brand.call("GET", &path, Value::Null).await;
+        assert!(
+            page.text.contains(r#""brand_id":"brand_abc123","data":{"score":"#),
+            "{}",
+            page.text
+        );
+        let page = page.expect(200);
+        let event = &page["events"][0];
+        assert_eq!(event["timestamp"], "2025-01-15T14:32:00Z");
+        assert!(event["id"].as_str().unwrap().starts_with("msg_"));
+        seen.push(format!("{} {}", event["event"].as_str().unwrap(), event["data"]["score"]));
+        page["cursor"].as_str().unwrap().clone_into(&mut cursor);
+    }
+    assert_eq!(seen, ["lead.created 1.1", "content.updated 2", "lead.created 3"]);
+    let leads = brand.call("GET", "/v1/events?types=lead.created", Value::Null).await;
+    assert!(
+        leads.text.contains(r#""data":{"score":1.10}"#),
+        "numbers as published: {}",
+        leads.text
+    );
+    assert_eq!(leads.expect(200)["events"].as_array().unwrap().len(), 2);
+    for refused in ["after=nonsense", "limit=0", "wait=61", "types=lead.lost"] {
+        let answer = brand.call("GET", &format!("/v1/events?{refused}"), Value::Null).await;
+        assert_eq!(
+            (answer.status, answer.text.as_str()),
+            (400, r#"{"error":"bad_request","status":400}"#)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_poll_waits_for_the_next_event() {
+    let server = server().await;
+    let brand = brand(&server).await;
+    let waiting = brand.call("GET", "/v1/events?wait=60", Value::Null);
+    let publishing = async {
+        tokio::task::yield_now().await;
+        server.publish("kynectlocal", "brand_abc123", "user.invited", "{}").await;
+    };
+    let (answer, ()) = tokio::join!(waiting, publishing);
+    assert_eq!(answer.expect(200)["events"][0]["event"], "user.invited");
+}

@@ -75,7 +75,7 @@ pub(super) fn route(
 }
 
 fn operation(route: &Route) -> String {
-    format!("{:?}", route.operation)
+    route.operation.name().to_owned()
 }
 
 fn has_endpoints(operation: Operation) -> bool {

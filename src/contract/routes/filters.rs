@@ -12,11 +12,23 @@ pub(super) const OMITTED: &str = "\u{1}omitted\u{1}";
 /// Begins a value that can't be accepted; what follows says why.
 pub(super) const REFUSED: &str = "\u{1}refused:";
 
-const OWN: [&str; 6] = ["choose", "first", "items", "last", "length", "negated"];
+/// The filters that only routes have, with what they make.
+pub const ROUTE_FILTERS: [(&str, &str); 6] = [
+    (
+        "choose",
+        "Another value for each known word; others are refused: `body.status|choose({\"on\": false, \"off\": true})`.",
+    ),
+    ("first", "The first item of a list; nothing where there is none."),
+    ("items", "The names and values of an object, to loop over."),
+    ("last", "The last item of a list; nothing where there is none."),
+    ("length", "How many items a list has."),
+    ("negated", "False for true and true for false; what was left out stays left out."),
+];
 
 /// The names of all filters of routes, for "did you mean".
 pub(super) fn names() -> Vec<&'static str> {
-    let mut names: Vec<&str> = OWN.into_iter().chain(crate::contract::filters::NAMES).collect();
+    let own = ROUTE_FILTERS.into_iter().map(|(name, _)| name);
+    let mut names: Vec<&str> = own.chain(crate::contract::filters::NAMES).collect();
     names.sort_unstable();
     names
 }

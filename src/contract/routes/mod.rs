@@ -29,6 +29,7 @@ use super::template::TemplateError;
 use template::{TemplateId, TemplateSet};
 
 pub use errors::{ErrorReply, ErrorRules};
+pub use filters::ROUTE_FILTERS;
 pub use ids::{IdForm, Ids};
 pub use keys::KeyRules;
 pub use load::{MAX_ROUTES, NATIVE_PATHS};

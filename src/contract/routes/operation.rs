@@ -2,55 +2,48 @@
 
 use serde::Deserialize;
 
-/// An operation of the native API that a contract's route translates to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-pub enum Operation {
-    /// Registers an endpoint.
-    #[serde(rename = "endpoint.create")]
-    EndpointCreate,
-    /// Lists the application's endpoints, oldest first.
-    #[serde(rename = "endpoint.list")]
-    EndpointList,
-    #[serde(rename = "endpoint.get")]
-    EndpointGet,
-    /// Changes what the request names, and leaves the rest.
-    #[serde(rename = "endpoint.update")]
-    EndpointUpdate,
-    /// Replaces an endpoint: what the request leaves out goes back to its default.
-    #[serde(rename = "endpoint.replace")]
-    EndpointReplace,
-    #[serde(rename = "endpoint.delete")]
-    EndpointDelete,
-    /// Shows an endpoint with its signing secret, where the contract reveals it.
-    #[serde(rename = "endpoint.reveal")]
-    EndpointReveal,
-    /// Replaces the signing secret.
-    #[serde(rename = "endpoint.rotate")]
-    EndpointRotate,
-    /// Sends the example of an event type to one endpoint.
-    #[serde(rename = "endpoint.test")]
-    EndpointTest,
-    /// Lists the catalog.
-    #[serde(rename = "event_type.list")]
-    EventTypeList,
-    /// Shows an event type's example as it would be delivered, and sends nothing.
-    #[serde(rename = "event_type.example")]
-    EventTypeExample,
-    /// Sends the example of an event type to every endpoint that takes it.
-    #[serde(rename = "event_type.test")]
-    EventTypeTest,
-    /// Lists what was published, newest first.
-    #[serde(rename = "message.list")]
-    MessageList,
-    /// Shows one message.
-    #[serde(rename = "message.get")]
-    MessageGet,
-    /// Delivers a message to an endpoint once more.
-    #[serde(rename = "message.resend")]
-    MessageResend,
-    /// Lists the attempts at an endpoint, newest first.
-    #[serde(rename = "attempt.list")]
-    AttemptList,
+macro_rules! operations {
+    ($($operation:ident $name:literal $about:literal;)*) => {
+        /// An operation of the native API that a contract's route translates to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+        pub enum Operation {
+            $(#[doc = $about] #[serde(rename = $name)] $operation,)*
+        }
+
+        impl Operation {
+            pub const ALL: &[Operation] = &[$(Operation::$operation),*];
+
+            /// What contracts call it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Operation::$operation => $name,)* }
+            }
+
+            /// What it does, in a sentence.
+            pub const fn about(self) -> &'static str {
+                match self { $(Operation::$operation => $about,)* }
+            }
+        }
+    };
+}
+
+operations! {
+    EndpointCreate "endpoint.create" "Registers an endpoint.";
+    EndpointList "endpoint.list" "Lists the application's endpoints, oldest first.";
+    EndpointGet "endpoint.get" "Shows an endpoint.";
+    EndpointUpdate "endpoint.update" "Changes what the request names, and leaves the rest.";
+    EndpointReplace "endpoint.replace" "Replaces an endpoint as the native PUT does.";
+    EndpointDelete "endpoint.delete" "Deletes an endpoint; what waited for it is discarded.";
+    EndpointReveal "endpoint.reveal" "Shows an endpoint with its signing secret.";
+    EndpointRotate "endpoint.rotate" "Replaces the signing secret.";
+    EndpointTest "endpoint.test" "Sends the example of an event type to one endpoint.";
+    EventTypeList "event_type.list" "Lists the catalog.";
+    EventTypeExample "event_type.example" "Shows an example as it would be delivered, and sends nothing.";
+    EventTypeTest "event_type.test" "Sends the example of an event type to every endpoint that takes it.";
+    MessageList "message.list" "Lists what was published, newest first.";
+    MessageGet "message.get" "Shows one message.";
+    MessageResend "message.resend" "Delivers a message to an endpoint once more.";
+    AttemptList "attempt.list" "Lists the attempts at an endpoint, newest first.";
+    EventList "event.list" "Reads the application's events in order, from a cursor on.";
 }
 
 /// What a route's path has to name beside the application.
@@ -173,6 +166,13 @@ const MESSAGE_QUERY: [Field; 8] = [
     may("after", Kind::Text),
 ];
 
+const EVENT_QUERY: [Field; 4] = [
+    may("after", Kind::Text),
+    may("types", Kind::Texts),
+    may("limit", Kind::Number),
+    may("wait", Kind::Number),
+];
+
 const ATTEMPT_QUERY: [Field; 9] = [
     may("limit", Kind::Number),
     may("iterator", Kind::Text),
@@ -186,25 +186,6 @@ const ATTEMPT_QUERY: [Field; 9] = [
 ];
 
 impl Operation {
-    pub const ALL: [Operation; 16] = [
-        Operation::EndpointCreate,
-        Operation::EndpointList,
-        Operation::EndpointGet,
-        Operation::EndpointUpdate,
-        Operation::EndpointReplace,
-        Operation::EndpointDelete,
-        Operation::EndpointReveal,
-        Operation::EndpointRotate,
-        Operation::EndpointTest,
-        Operation::EventTypeList,
-        Operation::EventTypeExample,
-        Operation::EventTypeTest,
-        Operation::MessageList,
-        Operation::MessageGet,
-        Operation::MessageResend,
-        Operation::AttemptList,
-    ];
-
     /// What its path has to name beside the application.
     pub const fn nouns(self) -> &'static [Noun] {
         match self {
@@ -212,7 +193,8 @@ impl Operation {
             | Operation::EndpointList
             | Operation::EventTypeList
             | Operation::EventTypeTest
-            | Operation::MessageList => &[],
+            | Operation::MessageList
+            | Operation::EventList => &[],
             Operation::EndpointGet
             | Operation::EndpointUpdate
             | Operation::EndpointReplace
@@ -241,6 +223,7 @@ impl Operation {
             Operation::EndpointTest | Operation::EventTypeTest => Input::Body(&EVENT_TYPE),
             Operation::MessageList => Input::Query(&MESSAGE_QUERY),
             Operation::AttemptList => Input::Query(&ATTEMPT_QUERY),
+            Operation::EventList => Input::Query(&EVENT_QUERY),
             Operation::EndpointGet
             | Operation::EndpointDelete
             | Operation::EndpointReveal
@@ -289,6 +272,7 @@ impl Operation {
             Operation::MessageList => {
                 vec![("messages", MESSAGE_SAMPLES), ("page", PAGE_SAMPLES)]
             }
+            Operation::EventList => vec![("events", MESSAGE_SAMPLES), ("page", EVENT_PAGE_SAMPLES)],
             Operation::AttemptList => {
                 vec![("attempts", ATTEMPT_SAMPLES), ("page", PAGE_SAMPLES)]
             }
@@ -305,6 +289,9 @@ const PAGE_SAMPLES: [&str; 2] = [
     r#"{"iterator":"msg_0","prevIterator":"-msg_0","done":false}"#,
     r#"{"iterator":null,"prevIterator":null,"done":true}"#,
 ];
+
+const EVENT_PAGE_SAMPLES: [&str; 2] =
+    [r#"{"cursor":"cur_0","hasMore":true}"#, r#"{"cursor":"cur_0","hasMore":false}"#];
 
 const ENDPOINT_SAMPLES: [&str; 2] = [
     r#"{"id":"ep_01JQ0000000000000000xx","uid":"u","url":"https://example.com/","name":"n","description":"d","version":1,"disabled":true,"paused":true,"pausedAt":"2025-01-15T14:32:00.258162Z","pauseReason":"r","disabledAt":"2025-01-15T14:32:00.258162Z","disabledReason":"r","filterTypes":["a","b"],"filterGroups":["g"],"channels":["c"],"transport":"webhook","method":"POST","auth":{"type":"header","name":"X-Token"},"environment":"production","metadata":{"k":"v"},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":"s","headers":{"X-Name":"v"}}"#,
