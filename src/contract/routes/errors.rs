@@ -79,9 +79,12 @@ fn sentence(error: &Error, route: Option<&Route>) -> String {
     if error.fields.is_empty() {
         return error.detail.clone();
     }
-    let one = |field: &FieldError| match name(field, route) {
-        name if name.is_empty() => field.message.clone(),
-        name => format!("{name}: {}", field.message),
+    let one = |field: &FieldError| {
+        let message = field.message.trim_end_matches('.');
+        match name(field, route) {
+            name if name.is_empty() => message.to_owned(),
+            name => format!("{name}: {message}"),
+        }
     };
     error.fields.iter().map(one).collect::<Vec<_>>().join("; ")
 }
