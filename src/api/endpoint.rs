@@ -33,7 +33,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 /// An endpoint. Its secrets are not in it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct EndpointOut {
+pub(super) struct EndpointOut {
     id: String,
     uid: Option<String>,
     url: String,

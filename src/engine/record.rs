@@ -41,7 +41,7 @@ impl Engine {
     /// Records a batch, however long the store takes to accept it: an outcome that is not
     /// recorded is an attempt that will be repeated.
     async fn record(&self, batch: Arc<[Recorded]>) {
-        let mut left = vec![batch];
+        let mut left = vec![batch.clone()];
         while let Some(batch) = left.pop() {
             match self.0.store.record(batch.clone()).await {
                 Ok(changed) => self.recorded(&batch, changed).await,
@@ -60,6 +60,25 @@ impl Engine {
                     left.extend([second.into(), first.into()]);
                 }
             }
+        }
+        self.failures_recorded(&batch);
+    }
+
+    /// Lets go on the lanes that start gently and waited to know whether they may.
+    fn failures_recorded(&self, batch: &[Recorded]) {
+        let mut failed = batch.iter().filter(|recorded| !recorded.attempt.succeeded).peekable();
+        if failed.peek().is_none() {
+            return;
+        }
+        let mut waited = false;
+        {
+            let mut lanes = self.lanes();
+            for recorded in failed {
+                waited |= lanes.failure_recorded(recorded.attempt.delivery.endpoint);
+            }
+        }
+        if waited {
+            self.send_next();
         }
     }
 

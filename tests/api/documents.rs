@@ -22,6 +22,13 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("v1.endpoint.create", "POST", "/api/v1/app/{app_id}/endpoint"),
     ("v1.endpoint.delete", "DELETE", "/api/v1/app/{app_id}/endpoint/{endpoint_id}"),
     ("v1.endpoint.delete-secret", "DELETE", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret"),
+    (
+        "v1.endpoint.discard-pending",
+        "POST",
+        "/api/v1/app/{app_id}/endpoint/{endpoint_id}/discard-pending",
+    ),
+    ("v1.endpoint.enable", "POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/enable"),
+    ("v1.endpoint.history", "GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/history"),
     ("v1.endpoint.get", "GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}"),
     ("v1.endpoint.get-headers", "GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers"),
     ("v1.endpoint.get-secret", "GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret"),

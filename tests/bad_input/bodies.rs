@@ -23,6 +23,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/app/t/endpoint/e/send-example", r#"{"eventType":"own"}"#),
     ("POST", "/api/v1/app/t/send-example", r#"{"eventType":"own"}"#),
     ("POST", SHARED_SECRET, r#"{"key":null}"#),
+    ("POST", "/api/v1/app/t/endpoint/e/enable", r#"{"pending":"send"}"#),
     ("POST", "/api/v1/app/t/msg", r#"{"eventType":"e","payload":{}}"#),
 ];
 
@@ -123,7 +124,7 @@ async fn an_empty_body_is_only_right_where_nothing_is_needed() {
     let server = server().await;
     for (method, path, _) in ROUTES {
         let answer = server.call_raw(HOME, method, path, "").await;
-        if path.ends_with("/rotate") {
+        if path.ends_with("/rotate") || path.ends_with("/enable") {
             answer.expect(if *path == SHARED_SECRET { 409 } else { 200 });
         } else {
             assert_code(&answer, 400, "bad_request", &format!("{method} {path}"));

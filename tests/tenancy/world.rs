@@ -95,6 +95,10 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
         ("DELETE", "/api/v1/event-type/{event_type_name}", _) => (Environment, Value::Null),
         ("PUT" | "PATCH", _, Some("")) => (ApplicationItself, json!({ "name": "Changed" })),
         ("DELETE", _, Some("")) => (ApplicationItself, Value::Null),
+        ("POST", _, Some("/endpoint/{endpoint_id}/enable")) => {
+            (Application, json!({ "pending": "drop" }))
+        }
+        ("POST", _, Some("/endpoint/{endpoint_id}/discard-pending")) => (Application, Value::Null),
         ("POST", _, Some("/endpoint")) => (Application, json!({ "url": "http://127.0.0.1:9/" })),
         ("PUT" | "PATCH", _, Some("/endpoint/{endpoint_id}")) => {
             (Application, json!({ "url": "http://127.0.0.1:9/changed" }))
@@ -208,6 +212,7 @@ impl World {
             for endpoint in ids(&self.look(&path, &mut seen).await) {
                 self.look(&format!("{path}/{endpoint}/headers"), &mut seen).await;
                 self.look(&format!("{path}/{endpoint}/secret"), &mut seen).await;
+                self.look(&format!("{path}/{endpoint}/history"), &mut seen).await;
             }
             let path = format!("/api/v1/app/{app}");
             for message in ids(&self.look(&format!("{path}/msg"), &mut seen).await) {
