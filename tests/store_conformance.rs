@@ -102,6 +102,7 @@ macro_rules! conformance {
             stopping::a_discard_takes_what_waited_when_it_began_and_nothing_later,
             stopping::the_history_keeps_its_order_and_its_length,
             stopping::enabling_clears_the_health_and_says_that_it_resumed,
+            stopping::who_listens_is_told_with_the_outcome_itself,
             lists::pages_walk_in_either_direction,
             lists::messages_are_filtered,
             lists::attempts_are_filtered,

@@ -43,6 +43,7 @@ mod jwt;
 mod message;
 mod names;
 mod openapi;
+mod operational;
 mod own_event_types;
 mod page;
 mod payload;
@@ -145,6 +146,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(attempt::router())
         .merge(event::router())
         .merge(event_stream::router())
+        .merge(operational::router())
 }
 
 async fn unknown_path(request: Request) -> ApiError {

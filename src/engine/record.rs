@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::Engine;
-use crate::domain::{Endpoint, ErrorCode, Next};
-use crate::store::Recorded;
+use crate::domain::{ErrorCode, Next};
+use crate::store::{Changes, Recorded};
 
 /// Outcomes recorded in one transaction.
 const OUTCOMES_PER_RECORD: usize = 1_024;
@@ -44,7 +44,7 @@ impl Engine {
         let mut left = vec![batch.clone()];
         while let Some(batch) = left.pop() {
             match self.0.store.record(batch.clone()).await {
-                Ok(changed) => self.recorded(&batch, changed).await,
+                Ok(changes) => self.recorded(&batch, changes).await,
                 Err(error) if error.code == ErrorCode::Unavailable => {
                     tracing::error!(%error, attempts = batch.len(), "could not record attempts; trying again");
                     self.0.clock.sleep(RECORD_RETRY).await;
@@ -82,12 +82,13 @@ impl Engine {
         }
     }
 
-    async fn recorded(&self, batch: &[Recorded], changed: Vec<Arc<Endpoint>>) {
+    async fn recorded(&self, batch: &[Recorded], changes: Changes) {
         self.note_due(batch.iter().filter_map(|recorded| match recorded.next {
             Next::Retry { at } => Some((recorded.attempt.delivery.endpoint, at)),
             Next::Succeeded | Next::Exhausted | Next::Gone => None,
         }));
-        for endpoint in changed {
+        self.operations_due(changes.due);
+        for endpoint in changes.endpoints {
             tracing::info!(endpoint = %endpoint.id, state = ?endpoint.state, "endpoint changed state");
             self.endpoint_changed(endpoint).await;
         }

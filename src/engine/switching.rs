@@ -111,11 +111,18 @@ impl Engine {
 
     /// Takes a changed endpoint over into the lanes.
     async fn take_over(&self, updated: Updated) -> Arc<Endpoint> {
-        let Updated { endpoint, resumed } = updated;
+        let Updated { endpoint, resumed, due } = updated;
         if resumed {
             self.lanes().start_gently(endpoint.id);
         }
         self.endpoint_changed(endpoint.clone()).await;
+        self.operations_due(due);
         endpoint
+    }
+
+    /// Starts the deliveries of operational events that a transition made.
+    pub(super) fn operations_due(&self, endpoints: Vec<EndpointId>) {
+        let now = self.0.clock.now();
+        self.note_due(endpoints.into_iter().map(|endpoint| (endpoint, now)));
     }
 }

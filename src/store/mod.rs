@@ -211,6 +211,17 @@ pub struct Updated {
     pub endpoint: Arc<Endpoint>,
     /// Whether it delivers again after it had stopped.
     pub resumed: bool,
+    /// Operational endpoints that have something new to deliver.
+    pub due: Vec<EndpointId>,
+}
+
+/// What recording attempts changed beside their deliveries.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// The endpoints that stopped delivering.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// Operational endpoints that have something new to deliver.
+    pub due: Vec<EndpointId>,
 }
 
 /// A discard of what waits for an endpoint, made in steps of limited size.
@@ -401,9 +412,8 @@ pub trait Store: Send + Sync {
     async fn release(&self, deliveries: Vec<DeliveryId>, node: NodeId) -> Result<()>;
     /// Records attempts, moves their deliveries on and applies the pause rule. The outcome of
     /// a delivery that isn't pending any more (a repeated attempt, a discarded delivery) is
-    /// recorded as an attempt and changes nothing else. Returns the endpoints whose state
-    /// changed.
-    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Vec<Arc<Endpoint>>>;
+    /// recorded as an attempt and changes nothing else.
+    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Changes>;
     /// Starts a new round of attempts at a delivery, or a first one where the message was
     /// never meant for this endpoint, and claims it.
     async fn resend(

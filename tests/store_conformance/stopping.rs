@@ -1,12 +1,13 @@
-//! What waits is discarded in steps; what happens to an endpoint is written down.
+//! What waits is discarded in steps; what happens to an endpoint is written down, and told.
 
 use hookwright::domain::{
     Actor, Application, DeliveryState, EndpointState, ErrorCode, HISTORY_PER_ENDPOINT_MAX,
-    HistoryEntry, HistoryEvent, Next, PausePolicy, Reference,
+    HistoryEntry, HistoryEvent, Next, OPERATIONS_UID, PausePolicy, Reference, operations_of,
 };
 use hookwright::store::{Discard, EndpointChange, Page};
+use serde_json::{Value, json};
 
-use super::world::{World, everything, expect, s};
+use super::world::{World, answered, everything, expect, s};
 
 async fn step(world: &World, endpoint: &hookwright::domain::Endpoint, discard: Discard) -> Discard {
     let (store, now) = (world.store(), world.now());
@@ -130,4 +131,41 @@ pub(crate) async fn enabling_clears_the_health_and_says_that_it_resumed(world: W
     let other = world.application("other").await;
     let foreign = store.enable_endpoint(other.id, endpoint.id, world.now()).await;
     expect(foreign, ErrorCode::NotFound);
+}
+
+pub(crate) async fn who_listens_is_told_with_the_outcome_itself(mut world: World) {
+    let application = world.application("acme").await;
+    let endpoint = world.endpoint(&application).await;
+    let silent = world.claimed_job(&application).await;
+    world.record(vec![world.failure(&silent, Next::Exhausted)]).await;
+
+    let mut holder = world.new_application(OPERATIONS_UID);
+    holder.environment = operations_of("production");
+    let holder = world.store().create_application(holder).await.unwrap();
+    let listener = world.endpoint(&holder).await;
+    let job = world.claimed_job(&application).await;
+    let mut recorded = world.attempt(&job, answered(500), Next::Exhausted);
+    recorded.pause = PausePolicy::Consecutive { failures: 2 };
+    let changes = world.store().record(vec![recorded].into()).await.unwrap();
+    assert_eq!(changes.endpoints[0].id, endpoint.id);
+    assert_eq!(changes.due, [listener.id, listener.id]);
+    world.expect_ledger(&holder, [2, 0, 0, 2, 0]).await;
+
+    // Not even a crash right after it loses what is to be told.
+    world.reopen();
+    world.store().recover().await.unwrap();
+    let backlog = world.store().backlog().await.unwrap();
+    assert_eq!(backlog, [(listener.id, world.now())]);
+    let told = world.claim(listener.id, 10).await.jobs;
+    let mut types: Vec<&str> = told.iter().map(|job| job.message.event_type.as_str()).collect();
+    types.sort_unstable();
+    assert_eq!(types, ["endpoint.disabled", "message.attempt.exhausted"]);
+    let payload = told.iter().map(|job| serde_json::from_str::<Value>(&job.message.payload));
+    let ids = payload.map(|payload| payload.unwrap()["data"]["endpointId"].clone());
+    assert!(ids.into_iter().all(|id| id == json!(endpoint.id.to_string())));
+
+    // Of the listener's own failures nobody is told.
+    let changes = world.store().record(vec![world.failure(&told[0], Next::Exhausted)].into()).await;
+    assert!(changes.unwrap().due.is_empty());
+    world.expect_ledger(&holder, [2, 0, 1, 1, 0]).await;
 }

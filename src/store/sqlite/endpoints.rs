@@ -10,10 +10,11 @@ use super::columns::{count, json, read_count, read_json};
 use super::confidential::{self, Confidential};
 use super::fault::{Fallible, damaged, unique};
 use super::history::{self, Details};
+use super::operations;
 use super::range::{IdRange, id_number, order};
 use crate::domain::{
-    Actor, ApplicationId, Endpoint, EndpointId, EndpointState, Error, HistoryEvent, Reference,
-    SigningSecret, Subscription, Timestamp, changes,
+    Actor, ApplicationId, Cause, Endpoint, EndpointId, EndpointState, Error, HistoryEvent,
+    Reference, SigningSecret, Subscription, Timestamp, changes,
 };
 use crate::store::{EndpointChange, Page, Updated, Vault};
 
@@ -103,7 +104,7 @@ pub(super) fn enable(
 ) -> Fallible<Updated> {
     let before = batch.endpoint_of(application, id)?;
     if before.state.delivers() {
-        return Ok(Updated { endpoint: before, resumed: false });
+        return Ok(Updated { endpoint: before, resumed: false, due: Vec::new() });
     }
     let enabled = set_state(batch, &before, EndpointState::Enabled, now)?;
     changed(batch, &before, Arc::unwrap_or_clone(enabled))
@@ -122,8 +123,13 @@ fn changed(batch: &mut Batch<'_>, before: &Endpoint, after: Endpoint) -> Fallibl
         let details = Details { reason, last_failure: None };
         history::add(batch, after.id, (event, Actor::Api), details, now)?;
     }
+    let switched_off = before.state.collects() && !after.state.collects();
+    let due = match resumed || switched_off {
+        true => operations::state_changed(batch, &after, Cause::default(), now)?,
+        false => Vec::new(),
+    };
     batch.caches.forget(after.application_id);
-    Ok(Updated { endpoint: Arc::new(after), resumed })
+    Ok(Updated { endpoint: Arc::new(after), resumed, due })
 }
 
 pub(super) fn delete(

@@ -17,6 +17,7 @@ mod history;
 mod keys;
 mod ledger;
 mod messages;
+mod operations;
 mod range;
 mod readers;
 mod record;

@@ -10,12 +10,12 @@ use super::batch::{Batch, Totals};
 use super::columns::json;
 use super::fault::{Fallible, damaged};
 use super::history::{self, Details};
-use super::{attempts, endpoints};
+use super::{attempts, endpoints, operations};
 use crate::domain::{
-    Actor, ApplicationId, Attempt, DeliveryState, Endpoint, EndpointId, EndpointState, Health,
-    HistoryEvent, Next, Timestamp, failure_sentence,
+    Actor, ApplicationId, Attempt, Cause, DeliveryState, Endpoint, EndpointId, EndpointState,
+    Health, HistoryEvent, Next, Timestamp, failure_sentence,
 };
-use crate::store::{Recorded, gone_state};
+use crate::store::{Changes, Recorded, gone_state};
 
 /// An endpoint of this call. All of them are read before anything is written.
 struct Subject {
@@ -33,7 +33,7 @@ struct Stop {
     place: usize,
 }
 
-pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<Vec<Arc<Endpoint>>> {
+pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<Changes> {
     let mut subjects = HashMap::new();
     for one in recorded {
         if let Entry::Vacant(place) = subjects.entry(one.attempt.delivery.endpoint) {
@@ -43,41 +43,49 @@ pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<V
     }
     let mut moved = write(batch, recorded, &subjects)?;
     moved.sort_by_key(|&place| recorded[place].ended_at);
+    let mut changes = Changes::default();
     for place in moved {
         let one = &recorded[place];
         if let Some(Some(subject)) = subjects.get_mut(&one.attempt.delivery.endpoint) {
             subject.observe(place, one);
+            if matches!(one.next, Next::Exhausted | Next::Gone) {
+                let (endpoint, at) = (&subject.endpoint, one.ended_at);
+                changes.due.extend(operations::exhausted(batch, endpoint, &one.attempt, at)?);
+            }
         }
     }
-    let mut changed = Vec::new();
     for subject in subjects.into_values().flatten() {
         if let Some(stop) = &subject.stop {
-            changed.push(stopped(batch, &subject, stop, &recorded[stop.place].attempt)?);
+            stopped(batch, &subject, stop, &recorded[stop.place].attempt, &mut changes)?;
         }
         if subject.health_changed {
             store_health(batch, subject.endpoint.id, subject.health)?;
         }
     }
-    Ok(changed)
+    Ok(changes)
 }
 
-/// Stops an endpoint: its state and its history.
+/// Stops an endpoint: its state, its history, and what the company is told.
 fn stopped(
     batch: &mut Batch<'_>,
     subject: &Subject,
     stop: &Stop,
     last: &Attempt,
-) -> Fallible<Arc<Endpoint>> {
+    changes: &mut Changes,
+) -> Fallible<()> {
     let endpoint = endpoints::set_state(batch, &subject.endpoint, stop.state.clone(), stop.at)?;
     let (event, by, reason) = match &endpoint.state {
         EndpointState::Paused { reason, .. } => (HistoryEvent::Paused, Actor::Rule, reason),
         EndpointState::Disabled { reason, .. } => (HistoryEvent::Disabled, Actor::Receiver, reason),
-        EndpointState::Enabled => return Ok(endpoint),
+        EndpointState::Enabled => return Ok(()),
     };
     let details =
         Details { reason: Some(reason.clone()), last_failure: Some(failure_sentence(last)) };
     history::add(batch, endpoint.id, (event, by), details, stop.at)?;
-    Ok(endpoint)
+    let cause = Cause { last_attempt: Some(last), health: Some(&subject.health) };
+    changes.due.extend(operations::state_changed(batch, &endpoint, cause, stop.at)?);
+    changes.endpoints.push(endpoint);
+    Ok(())
 }
 
 fn subject(batch: &mut Batch<'_>, id: EndpointId) -> Fallible<Option<Subject>> {

@@ -15,9 +15,9 @@ use crate::domain::{
     SigningSecret, Timestamp,
 };
 use crate::store::{
-    Accepted, Arrivals, AttemptFilter, AttemptRow, Claimed, DeliveryRow, Discard, EndpointChange,
-    EventPage, EventQuery, Job, Lease, MessageFilter, NewMessage, Page, Recorded, Room, Store,
-    Updated,
+    Accepted, Arrivals, AttemptFilter, AttemptRow, Changes, Claimed, DeliveryRow, Discard,
+    EndpointChange, EventPage, EventQuery, Job, Lease, MessageFilter, NewMessage, Page, Recorded,
+    Room, Store, Updated,
 };
 
 #[async_trait]
@@ -302,7 +302,7 @@ impl Store for SqliteStore {
         self.writer.write(ChecksFirst, move |batch| claim::release(batch, deliveries, node)).await
     }
 
-    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Vec<Arc<Endpoint>>> {
+    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Changes> {
         self.writer.write(ChecksFirst, move |batch| record::record(batch, &attempts)).await
     }
 
