@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::contract::Contract;
+use crate::domain::{operations_of, parent_of_operations};
 use crate::sender::Guard;
 
 /// An environment as configured.
@@ -22,6 +23,17 @@ impl Environment {
     /// Whether an endpoint's URL must be `https://`.
     pub fn https_only(&self) -> bool {
         self.contract.endpoint().https_only && !self.allow_http
+    }
+
+    /// The environment whose endpoints are told what happens in this one: it reaches what this
+    /// one reaches, and speaks the contract of operational events.
+    pub fn operations(&self) -> Environment {
+        Environment {
+            name: operations_of(&self.name),
+            contract: Contract::operational(),
+            guard: self.guard.clone(),
+            allow_http: self.allow_http,
+        }
     }
 }
 
@@ -45,14 +57,19 @@ impl Environments {
     pub fn get(&self, name: &Arc<str>) -> Arc<Environment> {
         match self.configured.get(name) {
             Some(environment) => environment.clone(),
-            None => Arc::new(Environment { name: name.clone(), ..(*self.other).clone() }),
+            None => match parent_of_operations(name) {
+                Some(parent) => Arc::new(self.get(&Arc::from(parent)).operations()),
+                None => Arc::new(Environment { name: name.clone(), ..(*self.other).clone() }),
+            },
         }
     }
 
     /// The longest timeout that any contract gives an attempt.
     pub fn longest_timeout(&self) -> Duration {
         let all = self.configured.values().chain([&self.other]);
-        all.map(|environment| environment.contract.retry().timeout).max().unwrap_or_default()
+        let operational = Contract::operational().retry().timeout;
+        let longest = all.map(|environment| environment.contract.retry().timeout).max();
+        longest.map_or(operational, |longest| longest.max(operational))
     }
 
     pub fn configured(&self) -> impl Iterator<Item = &Arc<Environment>> {

@@ -217,6 +217,82 @@ async fn retry_after_is_honoured_by_the_standard_contract() {
 }
 
 #[tokio::test]
+async fn a_contract_that_does_not_know_retry_after_keeps_its_schedule() {
+    for (contract, event, wait) in [("klink", "room.solved", 30), ("kakiyo", "message.sent", 1)] {
+        let server = TestServer::start(&[contract]).await;
+        let receiver = Receiver::start(Reply::status(503).header("retry-after", "120")).await;
+        server.application(contract, "t").await;
+        let fields = endpoint(contract, event, receiver.url("/").as_str());
+        server.endpoint(contract, "t", fields).await;
+        let message = server.publish(contract, "t", event, "{}").await;
+        server.wait_for_attempts(contract, "t", &message, 1).await;
+        let delivery = &server.deliveries(contract, "t", &message).await[0];
+        assert_eq!(time(&delivery["nextAttempt"]).since(START), Duration::from_secs(wait));
+    }
+}
+
+#[tokio::test]
+async fn every_2xx_acknowledges_and_nothing_else_does() {
+    for (contract, event) in [("standard", "any"), ("klink", "room.solved")] {
+        for (status, expected) in [
+            (200, "succeeded"),
+            (204, "succeeded"),
+            (299, "succeeded"),
+            (300, "pending"),
+            (304, "pending"),
+            (400, "pending"),
+            (404, "pending"),
+            (500, "pending"),
+        ] {
+            let server = TestServer::start(&[contract]).await;
+            let receiver = Receiver::start(Reply::status(status)).await;
+            server.application(contract, "t").await;
+            let fields = endpoint(contract, event, receiver.url("/").as_str());
+            server.endpoint(contract, "t", fields).await;
+            let message = server.publish(contract, "t", event, "{}").await;
+            server.wait_for_attempts(contract, "t", &message, 1).await;
+            let delivery = &server.deliveries(contract, "t", &message).await[0];
+            assert_eq!(delivery["statusText"], expected, "{contract}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn jitter_spreads_the_retries_of_one_moment() {
+    let server = TestServer::start(&["standard"]).await;
+    let receiver = Receiver::start(Reply::status(500)).await;
+    server.application("standard", "t").await;
+    server.endpoint("standard", "t", json!({ "url": receiver.url("/").as_str() })).await;
+    let mut waits = Vec::new();
+    for _ in 0..20 {
+        let message = server.publish("standard", "t", "any", "{}").await;
+        server.wait_for_attempts("standard", "t", &message, 1).await;
+        let delivery = &server.deliveries("standard", "t", &message).await[0];
+        waits.push(time(&delivery["nextAttempt"]).since(START));
+    }
+    waits.sort_unstable();
+    let (first, last) = (waits[0], waits[19]);
+    assert!(first >= Duration::from_secs(5) && last <= Duration::from_millis(5_500), "{waits:?}");
+    // That twenty even draws lie within a tenth of the range happens once in 10^17 runs.
+    assert!(last - first > Duration::from_millis(50), "{waits:?}");
+}
+
+#[tokio::test]
+async fn where_410_has_no_meaning_it_is_a_failure_like_any_other() {
+    let server = TestServer::start(&["klink"]).await;
+    let receiver = Receiver::start(Reply::status(410)).await;
+    server.application("klink", "w").await;
+    let fields = endpoint("klink", "room.solved", receiver.url("/").as_str());
+    let id = server.endpoint("klink", "w", fields).await;
+    let message = server.publish("klink", "w", "room.solved", "{}").await;
+    server.wait_for_attempts("klink", "w", &message, 1).await;
+    assert_eq!(server.deliveries("klink", "w", &message).await[0]["statusText"], "pending");
+    let path = format!("/api/v1/app/w/endpoint/{id}");
+    let shown = server.call("klink", "GET", &path, Value::Null).await.expect(200);
+    assert_eq!(shown["disabled"], false);
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_gone_is_disabled() {
     let server = TestServer::start(&["standard"]).await;
     let receiver = Receiver::start(Reply::status(410)).await;

@@ -19,6 +19,8 @@ mod recording;
 mod resending;
 #[path = "store_conformance/sqlite_file.rs"]
 mod sqlite_file;
+#[path = "store_conformance/stopping.rs"]
+mod stopping;
 #[path = "store_conformance/tenants.rs"]
 mod tenants;
 #[path = "store_conformance/world.rs"]
@@ -97,6 +99,10 @@ macro_rules! conformance {
             resending::a_pending_delivery_becomes_due_at_once,
             resending::an_endpoint_that_never_took_the_message_gets_it,
             resending::what_can_not_be_resent_is_refused,
+            stopping::a_discard_takes_what_waited_when_it_began_and_nothing_later,
+            stopping::the_history_keeps_its_order_and_its_length,
+            stopping::enabling_clears_the_health_and_says_that_it_resumed,
+            stopping::who_listens_is_told_with_the_outcome_itself,
             lists::pages_walk_in_either_direction,
             lists::messages_are_filtered,
             lists::attempts_are_filtered,

@@ -33,7 +33,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 /// An endpoint. Its secrets are not in it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct EndpointOut {
+pub(super) struct EndpointOut {
     id: String,
     uid: Option<String>,
     url: String,
@@ -191,27 +191,37 @@ async fn create(
     Body(input): Body<EndpointIn>,
 ) -> ApiResult<(StatusCode, Json<EndpointOut>)> {
     let application = caller.application(&state, app_id).await?;
+    let created = create_in(&state, &caller, &application, input).await?;
+    Ok((StatusCode::CREATED, show(&created)))
+}
+
+/// Makes an endpoint of an application from what a request says.
+pub(super) async fn create_in(
+    state: &ApiState,
+    caller: &Caller,
+    application: &std::sync::Arc<Application>,
+    input: EndpointIn,
+) -> Result<std::sync::Arc<Endpoint>> {
     let wish = SecretWish { text: input.secret.clone(), kind: input.secret_type.clone() };
-    let draft = input.apply_to(blank(&state, &application, &caller), state.clock.now());
-    let endpoint = draft.check(&state, &caller.environment, None).await?;
+    let draft = input.apply_to(blank(state, application, caller), state.clock.now());
+    let endpoint = draft.check(state, &caller.environment, None).await?;
     let shared = is_shared(&caller.environment);
     let secrets = match shared {
-        true => for_new_endpoint(&state, &caller.environment, &application, wish).await?,
-        false => new_secret(&state, &caller.environment, wish, "secret")?
+        true => for_new_endpoint(state, &caller.environment, application, wish).await?,
+        false => new_secret(state, &caller.environment, wish, "secret")?
             .map(|text| SigningSecret { text, expires_at: None })
             .into_iter()
             .collect(),
     };
     let mut endpoint = Endpoint { secrets, ..endpoint };
-    state.engine.handshake(&application, &endpoint).await?;
+    state.engine.handshake(application, &endpoint).await?;
     if shared {
         // Those that the application has when it is stored, which may have been rotated since.
         endpoint.secrets.clear();
     }
     let unique_name = caller.environment.contract.endpoint().unique_name;
     let limit = state.limits.endpoints_per_application;
-    let created = state.store.create_endpoint(endpoint, unique_name, limit).await?;
-    Ok((StatusCode::CREATED, show(&created)))
+    state.store.create_endpoint(endpoint, unique_name, limit).await
 }
 
 /// An endpoint before anything is set.
@@ -287,16 +297,16 @@ async fn update(
     Body(input): Body<EndpointIn>,
 ) -> ApiResult<Json<EndpointOut>> {
     let found = find(&state, &caller, path).await?;
-    change(&state, &caller, &found, input).await
+    Ok(show(&*change(&state, &caller, &found, input).await?))
 }
 
 /// Makes of an endpoint what the input says.
-async fn change(
+pub(super) async fn change(
     state: &ApiState,
     caller: &Caller,
     found: &Endpoint,
     input: EndpointIn,
-) -> ApiResult<Json<EndpointOut>> {
+) -> Result<std::sync::Arc<Endpoint>> {
     let wish = SecretWish { text: input.secret.clone(), kind: input.secret_type.clone() };
     let draft = input.apply_to(found.clone(), state.clock.now());
     let changed = draft.check(state, &caller.environment, Some(found)).await?;
@@ -305,7 +315,7 @@ async fn change(
         let application = caller.application(state, found.application_id.to_string()).await?;
         state.engine.handshake(&application, &changed).await?;
     }
-    Ok(show(&*store_changed(state, caller, found.revision, changed).await?))
+    store_changed(state, caller, found.revision, changed).await
 }
 
 /// What to change. Absent fields stay as they are, `null` clears.
@@ -376,7 +386,7 @@ async fn patch(
     Body(patch): Body<EndpointPatch>,
 ) -> ApiResult<Json<EndpointOut>> {
     let found = find(&state, &caller, path).await?;
-    change(&state, &caller, &found, patch.onto(&found)).await
+    Ok(show(&*change(&state, &caller, &found, patch.onto(&found)).await?))
 }
 
 /// Delete an endpoint

@@ -34,7 +34,7 @@ pub(super) fn is_sensitive(name: &str) -> bool {
 
 /// The custom headers.
 #[derive(Serialize, ToSchema)]
-struct HeadersOut {
+pub(super) struct HeadersOut {
     headers: BTreeMap<String, String>,
     /// The names of headers whose values are not shown, since they look like credentials.
     sensitive: Vec<String>,
@@ -42,7 +42,7 @@ struct HeadersOut {
 
 /// Custom headers, in place of all that were there.
 #[derive(Deserialize, ToSchema)]
-struct HeadersIn {
+pub(super) struct HeadersIn {
     headers: BTreeMap<String, String>,
 }
 
@@ -63,15 +63,21 @@ async fn get(
     Path(path): Path<(String, String)>,
 ) -> ApiResult<Json<HeadersOut>> {
     let found = endpoint::find(&state, &caller, path).await?;
-    let (hidden, shown): (Vec<_>, Vec<_>) =
-        found.headers.iter().partition(|(name, _)| is_sensitive(name));
-    Ok(Json(HeadersOut {
-        headers: shown
-            .into_iter()
-            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
-            .collect(),
-        sensitive: hidden.into_iter().map(|(name, _)| name.clone()).collect(),
-    }))
+    Ok(Json((&*found).into()))
+}
+
+impl From<&Endpoint> for HeadersOut {
+    fn from(endpoint: &Endpoint) -> HeadersOut {
+        let (hidden, shown): (Vec<_>, Vec<_>) =
+            endpoint.headers.iter().partition(|(name, _)| is_sensitive(name));
+        HeadersOut {
+            headers: shown
+                .into_iter()
+                .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+                .collect(),
+            sensitive: hidden.into_iter().map(|(name, _)| name.clone()).collect(),
+        }
+    }
 }
 
 /// Replace an endpoint's custom headers
@@ -88,7 +94,17 @@ async fn update(
     Body(input): Body<HeadersIn>,
 ) -> ApiResult<StatusCode> {
     let found = endpoint::find(&state, &caller, path).await?;
-    store_headers(&state, &caller, &found, secret_headers(input.headers)).await
+    replace(&state, &caller, &found, input).await
+}
+
+/// Gives an endpoint these headers and no others.
+pub(super) async fn replace(
+    state: &ApiState,
+    caller: &Caller,
+    found: &Endpoint,
+    input: HeadersIn,
+) -> ApiResult<StatusCode> {
+    store_headers(state, caller, found, secret_headers(input.headers)).await
 }
 
 /// Set or remove some of an endpoint's custom headers

@@ -171,15 +171,25 @@ async fn rotate(
     if is_shared(&caller.environment) {
         return rotate_shared(&state, &caller.environment, found.application_id, input).await;
     }
+    rotate_to(&state, &caller, &found, input).await
+}
+
+/// Gives an endpoint a secret of its own.
+pub(super) async fn rotate_to(
+    state: &ApiState,
+    caller: &Caller,
+    found: &Endpoint,
+    input: RotateIn,
+) -> ApiResult<Response> {
     let rules = caller.environment.contract.secret();
     let wish = input.wish(rules, &found.secrets);
-    let Some(text) = new_secret(&state, &caller.environment, wish, "key")? else {
+    let Some(text) = new_secret(state, &caller.environment, wish, "key")? else {
         return Err(Error::field("key", "A secret is required").into());
     };
     let secrets = rotated(&found.secrets, text, rules.overlap, state.clock.now());
     let answer = rotation_answer(&caller.environment, &secrets);
-    let changed = Endpoint { secrets, ..(*found).clone() };
-    endpoint::store_changed(&state, &caller, found.revision, changed).await?;
+    let changed = Endpoint { secrets, ..found.clone() };
+    endpoint::store_changed(state, caller, found.revision, changed).await?;
     Ok(answer)
 }
 

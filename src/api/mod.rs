@@ -28,8 +28,10 @@ mod contract_operations;
 mod contract_routes;
 mod endpoint;
 mod endpoint_headers;
+mod endpoint_history;
 mod endpoint_input;
 mod endpoint_secret;
+mod endpoint_state;
 mod error;
 mod event;
 mod event_stream;
@@ -41,6 +43,7 @@ mod jwt;
 mod message;
 mod names;
 mod openapi;
+mod operational;
 mod own_event_types;
 mod page;
 mod payload;
@@ -137,10 +140,13 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(endpoint::router())
         .merge(endpoint_secret::router())
         .merge(endpoint_headers::router())
+        .merge(endpoint_state::router())
+        .merge(endpoint_history::router())
         .merge(message::router())
         .merge(attempt::router())
         .merge(event::router())
         .merge(event_stream::router())
+        .merge(operational::router())
 }
 
 async fn unknown_path(request: Request) -> ApiError {

@@ -56,6 +56,20 @@ fn every_shipped_contract_loads_without_a_problem() {
 }
 
 #[test]
+fn the_contract_of_operational_events_loads_and_is_no_environments_own() {
+    let text = include_str!("../../contracts/operational.toml");
+    if let Err(problems) = Contract::load("operational.toml", text) {
+        panic!("{problems:#?}");
+    }
+    let contract = Contract::operational();
+    assert!(Contract::shipped(contract.name()).is_none());
+    for event in contract.events() {
+        let (schema, example) = (event.schema.as_ref().unwrap(), event.example.as_ref().unwrap());
+        assert_eq!(schema.check(example), Ok(()), "{}", event.name);
+    }
+}
+
+#[test]
 fn every_event_of_a_catalog_explains_itself() {
     for (name, _) in SHIPPED {
         let contract = shipped(name);

@@ -43,7 +43,7 @@ mod render_tests;
 #[cfg(test)]
 mod websocket_tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -91,6 +91,12 @@ pub const SHIPPED: [(&str, &str); 6] = [
     ("tomba", include_str!("../../contracts/tomba.toml")),
     ("rechat", include_str!("../../contracts/rechat.toml")),
 ];
+
+/// The contract of operational events, which no environment can be configured with.
+static OPERATIONAL: LazyLock<Arc<Contract>> = LazyLock::new(|| {
+    let text = include_str!("../../contracts/operational.toml");
+    Arc::new(Contract::load("operational.toml", text).expect("a test loads the file"))
+});
 
 /// A request as the receiver will get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,6 +183,11 @@ impl Contract {
     pub fn shipped(name: &str) -> Option<Arc<Contract>> {
         let (_, text) = SHIPPED.iter().find(|(shipped, _)| *shipped == name)?;
         Contract::load(&format!("{name}.toml"), text).ok().map(Arc::new)
+    }
+
+    /// The contract of operational events.
+    pub fn operational() -> Arc<Contract> {
+        OPERATIONAL.clone()
     }
 
     /// What configuration calls it.

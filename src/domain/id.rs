@@ -47,6 +47,8 @@ id_kinds! {
     KeyKind KeyId "key_";
     /// The id of a server process, which owns the leases that it takes.
     NodeKind NodeId "node_";
+    /// The id of an entry in an endpoint's history, `hist_…`.
+    HistoryKind HistoryId "hist_";
 }
 
 // In ASCII order, so that text compares like the number.

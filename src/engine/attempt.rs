@@ -55,6 +55,11 @@ impl Engine {
                 ended = attempt => ended.unwrap_or(Ended::Unmade),
                 () = self.0.abandoning.cancelled() => return,
             };
+            let success =
+                matches!(&ended, Ended::Attempted(recorded) if recorded.attempt.succeeded);
+            if matches!(ended, Ended::Attempted(_)) && !success {
+                self.lanes().failed(job.endpoint);
+            }
             match ended {
                 // The receiver ends only after the last attempt, so this can't fail.
                 Ended::Attempted(recorded) => drop(self.0.outcomes.send(*recorded).await),
@@ -65,21 +70,27 @@ impl Engine {
                     self.note_due([(job.endpoint, again)]);
                 }
             }
-            next = self.finished(&job);
+            next = self.finished(&job, success);
         }
     }
 
     /// Frees the slot of an attempt and takes the next job in turn.
-    fn finished(&self, job: &Job) -> Option<(Job, Arc<Endpoint>)> {
+    fn finished(&self, job: &Job, success: bool) -> Option<(Job, Arc<Endpoint>)> {
         let mut lanes = self.lanes();
-        lanes.finished(job.endpoint, job.message.payload.len());
+        let grown = lanes.finished(job.endpoint, job.message.payload.len(), success);
         if lanes.next_timer().is_some_and(|at| at <= self.0.clock.now()) {
             self.0.wake.notify_one();
         }
         if self.0.stopping.is_cancelled() {
             return None;
         }
-        lanes.next_job()
+        let next = lanes.next_job();
+        drop(lanes);
+        if grown {
+            // There is a slot more than this task fills.
+            self.send_next();
+        }
+        next
     }
 
     /// Sends a delivery as its endpoint wants it.

@@ -87,11 +87,26 @@ struct Lane {
     in_round: bool,
     /// Whether it waits for others to leave room for a claim.
     starved: bool,
+    /// Attempts it may have in flight while it starts gently; `None` for its full share.
+    ramp: Option<usize>,
+    /// Failures of a gentle start that the store doesn't know of yet. Each takes a place in
+    /// flight, so that a rule can stop the endpoint before the next attempt.
+    unrecorded: usize,
+    /// Transitions under way during which it takes nothing in.
+    holds: usize,
+    /// Whether what the claim under way brings was discarded meanwhile.
+    claim_void: bool,
 }
 
 impl Lane {
     fn is_idle(&self) -> bool {
-        self.held.jobs == 0 && self.due.is_none() && self.claiming.is_none()
+        let busy = self.claiming.is_some() || self.holds > 0 || self.unrecorded > 0;
+        self.held.jobs == 0 && self.due.is_none() && !busy
+    }
+
+    /// How many attempts it may have in flight where `share` is what it could have at most.
+    fn slots(&self, share: usize) -> usize {
+        self.ramp.map_or(share, |ramp| ramp.saturating_sub(self.unrecorded).min(share))
     }
 }
 
@@ -167,7 +182,8 @@ impl Lanes {
                 lane.held.jobs < self.window()
                     && lane.held.bytes < self.window_bytes()
                     && lane.claiming.is_none()
-                    && lane.due.is_none_or(|due| due > now)
+                    && lane.holds == 0
+                    && lane.due.is_none_or(|due| due > now && lane.ramp.is_none())
             }
         }
     }
@@ -179,7 +195,11 @@ impl Lanes {
         if self.deleted.contains(&id) {
             return Vec::new();
         }
-        adopt(self.lanes.entry(id).or_default(), endpoint);
+        let lane = self.lanes.entry(id).or_default();
+        adopt(lane, endpoint);
+        if lane.holds > 0 {
+            return vec![job];
+        }
         self.enqueue(id, job);
         self.settle(id)
     }
@@ -209,7 +229,7 @@ impl Lanes {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             lane.in_round = false;
             let Some(endpoint) = lane.endpoint.clone() else { continue };
-            if lane.in_flight >= slots {
+            if lane.in_flight >= lane.slots(slots) {
                 // It has its share in flight, and comes back when one of those is finished.
                 continue;
             }
@@ -222,18 +242,26 @@ impl Lanes {
         None
     }
 
-    /// Frees the slot of an attempt at a delivery whose payload had so many bytes.
-    pub(super) fn finished(&mut self, endpoint: EndpointId, bytes: usize) {
+    /// Frees the slot of an attempt at a delivery whose payload had so many bytes. A success
+    /// gives a lane that starts gently another slot. Returns whether it did.
+    pub(super) fn finished(&mut self, endpoint: EndpointId, bytes: usize, success: bool) -> bool {
         self.in_flight -= 1;
         self.held.remove(bytes);
+        let full = self.limits.in_flight_per_endpoint;
+        let mut grown = false;
         if let Some(lane) = self.lanes.get_mut(&endpoint) {
             lane.in_flight -= 1;
             lane.held.remove(bytes);
+            grown = success && lane.ramp.is_some();
+            if grown {
+                lane.ramp = lane.ramp.map(|ramp| ramp + 1).filter(|&ramp| ramp < full);
+            }
         }
         self.enter_round(endpoint);
         self.arm(endpoint);
         self.drop_if_idle(endpoint);
         self.feed_starved();
+        grown
     }
 
     /// The claims to make now. Each lane has at most one under way, and asks only when half
@@ -248,6 +276,10 @@ impl Lanes {
             let (window, window_bytes) = (self.window(), self.window_bytes());
             let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
             lane.timer = None;
+            if lane.holds > 0 {
+                // The end of the hold sets it again.
+                continue;
+            }
             if window <= lane.held.jobs || window_bytes <= lane.held.bytes {
                 // One that holds something looks again when it is finished with that.
                 if lane.held.jobs == 0 && !lane.starved {
@@ -270,19 +302,24 @@ impl Lanes {
 
     /// Takes in what a claim brought. Hands back like [`Lanes::offer`].
     pub(super) fn claimed(&mut self, id: EndpointId, claimed: Claimed) -> Vec<Job> {
-        self.claim_ended(id);
-        if let Some(endpoint) = claimed.endpoint
+        let mut void = Vec::new();
+        if self.claim_ended(id) {
+            // What it brings was claimed before it was discarded.
+            void = claimed.jobs;
+        } else if let Some(endpoint) = claimed.endpoint
             && !self.deleted.contains(&id)
         {
             adopt(self.lanes.entry(id).or_default(), endpoint);
             for job in claimed.jobs {
                 self.enqueue(id, job);
             }
+            self.sort_if_gentle(id);
             if let Some(due) = claimed.next_due {
                 self.note_due(id, due);
             }
         }
-        let stopped = self.settle(id);
+        let mut stopped = self.settle(id);
+        stopped.extend(void);
         self.arm(id);
         self.drop_if_idle(id);
         self.feed_starved();
@@ -295,10 +332,12 @@ impl Lanes {
         self.note_due(id, retry_at);
     }
 
-    fn claim_ended(&mut self, id: EndpointId) {
+    /// Returns whether what the claim brings is void.
+    fn claim_ended(&mut self, id: EndpointId) -> bool {
         self.claims -= 1;
-        let reserved = self.lanes.get_mut(&id).and_then(|lane| lane.claiming.take());
-        self.reserved -= reserved.unwrap_or(0);
+        let Some(lane) = self.lanes.get_mut(&id) else { return false };
+        self.reserved -= lane.claiming.take().unwrap_or(0);
+        std::mem::take(&mut lane.claim_void)
     }
 
     /// The endpoint changed. Where it no longer delivers, what was queued is handed back, to
@@ -372,7 +411,7 @@ impl Lanes {
     fn enter_round(&mut self, id: EndpointId) {
         if let Some(lane) = self.lanes.get_mut(&id) {
             let sends = !lane.queue.is_empty()
-                && lane.in_flight < self.limits.in_flight_per_endpoint
+                && lane.in_flight < lane.slots(self.limits.in_flight_per_endpoint)
                 && lane.endpoint.as_ref().is_some_and(|endpoint| endpoint.state.delivers());
             if sends && !lane.in_round {
                 lane.in_round = true;
@@ -381,13 +420,15 @@ impl Lanes {
         }
     }
 
-    /// Sets the lane's timer. Not while a claim is under way, nor while the lane is too full
-    /// to claim more, nor while it waits for the others: each of these ends in another call.
+    /// Sets the lane's timer. Not while a claim or a hold is under way, nor while the lane is
+    /// too full to claim more, nor while it waits for the others: each of these ends in another
+    /// call.
     fn arm(&mut self, id: EndpointId) {
         let window = self.limits.window;
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(due) = lane.due else { return };
-        if lane.claiming.is_some() || lane.starved || lane.held.jobs * 2 > window {
+        let busy = lane.claiming.is_some() || lane.starved || lane.holds > 0;
+        if busy || lane.held.jobs * 2 > window {
             return;
         }
         if lane.timer != Some(due) {
@@ -438,5 +479,6 @@ fn adopt(lane: &mut Lane, endpoint: Arc<Endpoint>) {
     }
 }
 
+mod switching;
 #[cfg(test)]
 mod tests;

@@ -17,17 +17,17 @@ use crate::domain::{
 use crate::entropy::Entropy;
 use crate::environment::Environments;
 use crate::sender::Sender;
-use crate::store::{
-    Accepted, EndpointChange, Job, LEASE_QUEUE_TIME, Lease, NewMessage, Recorded, Room, Store,
-};
+use crate::store::{Accepted, Job, LEASE_QUEUE_TIME, Lease, NewMessage, Recorded, Room, Store};
 
 mod attempt;
 mod claim;
 mod handshake;
 mod lanes;
 mod record;
+mod switching;
 
 pub use lanes::LaneLimits;
+pub use switching::Pending;
 
 /// Outcomes that may wait to be recorded before attempts have to wait too.
 const UNRECORDED_OUTCOMES: usize = 4_096;
@@ -153,24 +153,6 @@ impl Engine {
             engine.release(stopped).await;
             engine.send_next();
             Ok(())
-        })
-        .await
-    }
-
-    /// Changes an endpoint, in the store and for what is queued.
-    ///
-    /// # Errors
-    /// Those of [`Store::update_endpoint`].
-    pub async fn update_endpoint(
-        &self,
-        change: EndpointChange,
-        unique_name: bool,
-    ) -> Result<Arc<Endpoint>> {
-        let engine = self.clone();
-        to_its_end(async move {
-            let endpoint = engine.0.store.update_endpoint(change, unique_name).await?;
-            engine.endpoint_changed(endpoint.clone()).await;
-            Ok(endpoint)
         })
         .await
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::Engine;
-use crate::domain::{Endpoint, ErrorCode, Next};
-use crate::store::Recorded;
+use crate::domain::{ErrorCode, Next};
+use crate::store::{Changes, Recorded};
 
 /// Outcomes recorded in one transaction.
 const OUTCOMES_PER_RECORD: usize = 1_024;
@@ -41,10 +41,10 @@ impl Engine {
     /// Records a batch, however long the store takes to accept it: an outcome that is not
     /// recorded is an attempt that will be repeated.
     async fn record(&self, batch: Arc<[Recorded]>) {
-        let mut left = vec![batch];
+        let mut left = vec![batch.clone()];
         while let Some(batch) = left.pop() {
             match self.0.store.record(batch.clone()).await {
-                Ok(changed) => self.recorded(&batch, changed).await,
+                Ok(changes) => self.recorded(&batch, changes).await,
                 Err(error) if error.code == ErrorCode::Unavailable => {
                     tracing::error!(%error, attempts = batch.len(), "could not record attempts; trying again");
                     self.0.clock.sleep(RECORD_RETRY).await;
@@ -61,14 +61,34 @@ impl Engine {
                 }
             }
         }
+        self.failures_recorded(&batch);
     }
 
-    async fn recorded(&self, batch: &[Recorded], changed: Vec<Arc<Endpoint>>) {
+    /// Lets go on the lanes that start gently and waited to know whether they may.
+    fn failures_recorded(&self, batch: &[Recorded]) {
+        let mut failed = batch.iter().filter(|recorded| !recorded.attempt.succeeded).peekable();
+        if failed.peek().is_none() {
+            return;
+        }
+        let mut waited = false;
+        {
+            let mut lanes = self.lanes();
+            for recorded in failed {
+                waited |= lanes.failure_recorded(recorded.attempt.delivery.endpoint);
+            }
+        }
+        if waited {
+            self.send_next();
+        }
+    }
+
+    async fn recorded(&self, batch: &[Recorded], changes: Changes) {
         self.note_due(batch.iter().filter_map(|recorded| match recorded.next {
             Next::Retry { at } => Some((recorded.attempt.delivery.endpoint, at)),
             Next::Succeeded | Next::Exhausted | Next::Gone => None,
         }));
-        for endpoint in changed {
+        self.operations_due(changes.due);
+        for endpoint in changes.endpoints {
             tracing::info!(endpoint = %endpoint.id, state = ?endpoint.state, "endpoint changed state");
             self.endpoint_changed(endpoint).await;
         }

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 
 use crate::domain::{
     ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, DeliveryState,
-    Endpoint, EndpointId, EndpointState, EventType, KeyId, LedgerLine, Message, MessageId, Next,
-    NodeId, PausePolicy, Reference, Result, SigningSecret, Timestamp, Trigger,
+    Endpoint, EndpointId, EndpointState, EventType, HistoryEntry, HistoryId, KeyId, LedgerLine,
+    Message, MessageId, Next, NodeId, PausePolicy, Reference, Result, SigningSecret, Timestamp,
+    Trigger,
 };
 
 mod arrivals;
@@ -204,6 +205,45 @@ pub struct EndpointChange {
     pub from_revision: u64,
 }
 
+/// A changed endpoint, and what follows from the change.
+#[derive(Clone, Debug)]
+pub struct Updated {
+    pub endpoint: Arc<Endpoint>,
+    /// Whether it delivers again after it had stopped.
+    pub resumed: bool,
+    /// Operational endpoints that have something new to deliver.
+    pub due: Vec<EndpointId>,
+}
+
+/// What recording attempts changed beside their deliveries.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// The endpoints that stopped delivering.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// Operational endpoints that have something new to deliver.
+    pub due: Vec<EndpointId>,
+}
+
+/// A discard of what waits for an endpoint, made in steps of limited size.
+#[derive(Clone, Debug)]
+pub struct Discard {
+    /// How many deliveries were discarded so far.
+    pub discarded: u64,
+    pub done: bool,
+    started_at: Timestamp,
+    /// The last message that is affected: what is published later isn't.
+    through_seq: Option<i64>,
+    /// The place in the endpoint's queue that the last step came to.
+    after: Option<(Timestamp, MessageId)>,
+}
+
+impl Discard {
+    /// A discard of which no step was made yet.
+    pub fn new(now: Timestamp) -> Discard {
+        Discard { discarded: 0, done: false, started_at: now, through_seq: None, after: None }
+    }
+}
+
 /// The store. Every method is one transaction; what it returns is on disk.
 ///
 /// # Errors
@@ -285,11 +325,31 @@ pub trait Store: Send + Sync {
         page: Page<EndpointId>,
     ) -> Result<Vec<Arc<Endpoint>>>;
     /// Replaces what a customer may set. Enabling a paused endpoint clears its health.
-    async fn update_endpoint(
+    async fn update_endpoint(&self, change: EndpointChange, unique_name: bool) -> Result<Updated>;
+    /// Enables it, whatever stopped it, and clears its health.
+    async fn enable_endpoint(
         &self,
-        change: EndpointChange,
-        unique_name: bool,
-    ) -> Result<Arc<Endpoint>>;
+        application: ApplicationId,
+        id: EndpointId,
+        now: Timestamp,
+    ) -> Result<Updated>;
+    /// Makes one step of a discard of what waited for an endpoint when the first step was
+    /// made. The outcomes of attempts that are under way are recorded as attempts and change
+    /// nothing else.
+    async fn discard_pending(
+        &self,
+        application: ApplicationId,
+        id: EndpointId,
+        discard: Discard,
+        now: Timestamp,
+    ) -> Result<Discard>;
+    /// What happened to an endpoint, also to a deleted one where its id names it.
+    async fn list_history(
+        &self,
+        application: ApplicationId,
+        reference: &Reference,
+        page: Page<HistoryId>,
+    ) -> Result<Vec<HistoryEntry>>;
     /// Deletes it; what was pending is discarded.
     async fn delete_endpoint(
         &self,
@@ -352,9 +412,8 @@ pub trait Store: Send + Sync {
     async fn release(&self, deliveries: Vec<DeliveryId>, node: NodeId) -> Result<()>;
     /// Records attempts, moves their deliveries on and applies the pause rule. The outcome of
     /// a delivery that isn't pending any more (a repeated attempt, a discarded delivery) is
-    /// recorded as an attempt and changes nothing else. Returns the endpoints whose state
-    /// changed.
-    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Vec<Arc<Endpoint>>>;
+    /// recorded as an attempt and changes nothing else.
+    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Changes>;
     /// Starts a new round of attempts at a delivery, or a first one where the message was
     /// never meant for this endpoint, and claims it.
     async fn resend(

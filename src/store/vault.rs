@@ -129,6 +129,11 @@ impl Vault {
         Vault { cipher: XChaCha20Poly1305::new((&*key.0).into()), entropy }
     }
 
+    /// The randomness that it was made with, for ids that the store makes.
+    pub(super) fn entropy(&self) -> &Entropy {
+        &self.entropy
+    }
+
     /// Seals `plaintext` for the owner named by `associated_data`: a random nonce, then the
     /// ciphertext. It opens only with the same associated data, so a sealed value that is
     /// moved to another owner is of no use there.

@@ -22,6 +22,13 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("v1.endpoint.create", "POST", "/api/v1/app/{app_id}/endpoint"),
     ("v1.endpoint.delete", "DELETE", "/api/v1/app/{app_id}/endpoint/{endpoint_id}"),
     ("v1.endpoint.delete-secret", "DELETE", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret"),
+    (
+        "v1.endpoint.discard-pending",
+        "POST",
+        "/api/v1/app/{app_id}/endpoint/{endpoint_id}/discard-pending",
+    ),
+    ("v1.endpoint.enable", "POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/enable"),
+    ("v1.endpoint.history", "GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/history"),
     ("v1.endpoint.get", "GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}"),
     ("v1.endpoint.get-headers", "GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers"),
     ("v1.endpoint.get-secret", "GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret"),
@@ -71,6 +78,43 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("v1.message.create", "POST", "/api/v1/app/{app_id}/msg"),
     ("v1.message.get", "GET", "/api/v1/app/{app_id}/msg/{msg_id}"),
     ("v1.message.list", "GET", "/api/v1/app/{app_id}/msg"),
+    ("v1.operational-webhook.endpoint.create", "POST", "/api/v1/operational-webhook/endpoint"),
+    (
+        "v1.operational-webhook.endpoint.delete",
+        "DELETE",
+        "/api/v1/operational-webhook/endpoint/{endpoint_id}",
+    ),
+    (
+        "v1.operational-webhook.endpoint.get",
+        "GET",
+        "/api/v1/operational-webhook/endpoint/{endpoint_id}",
+    ),
+    (
+        "v1.operational-webhook.endpoint.get-headers",
+        "GET",
+        "/api/v1/operational-webhook/endpoint/{endpoint_id}/headers",
+    ),
+    (
+        "v1.operational-webhook.endpoint.get-secret",
+        "GET",
+        "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret",
+    ),
+    ("v1.operational-webhook.endpoint.list", "GET", "/api/v1/operational-webhook/endpoint"),
+    (
+        "v1.operational-webhook.endpoint.rotate-secret",
+        "POST",
+        "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret/rotate",
+    ),
+    (
+        "v1.operational-webhook.endpoint.update",
+        "PUT",
+        "/api/v1/operational-webhook/endpoint/{endpoint_id}",
+    ),
+    (
+        "v1.operational-webhook.endpoint.update-headers",
+        "PUT",
+        "/api/v1/operational-webhook/endpoint/{endpoint_id}/headers",
+    ),
 ];
 
 async fn document(server: &TestServer) -> Value {

@@ -23,11 +23,18 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/app/t/endpoint/e/send-example", r#"{"eventType":"own"}"#),
     ("POST", "/api/v1/app/t/send-example", r#"{"eventType":"own"}"#),
     ("POST", SHARED_SECRET, r#"{"key":null}"#),
+    ("POST", "/api/v1/app/t/endpoint/e/enable", r#"{"pending":"send"}"#),
     ("POST", "/api/v1/app/t/msg", r#"{"eventType":"e","payload":{}}"#),
+    ("POST", OPERATIONAL, r#"{"url":"https://example.com"}"#),
+    ("PUT", "/api/v1/operational-webhook/endpoint/o", r#"{"url":"https://example.com","uid":"o"}"#),
+    ("PUT", "/api/v1/operational-webhook/endpoint/o/headers", r#"{"headers":{}}"#),
+    ("POST", "/api/v1/operational-webhook/endpoint/o/secret/rotate", r#"{"key":null}"#),
 ];
 
 /// A good body comes as far as the contract, which has no such secrets.
 const SHARED_SECRET: &str = "/api/v1/app/t/secret/rotate";
+
+const OPERATIONAL: &str = "/api/v1/operational-webhook/endpoint";
 
 /// Bodies are limited to this, in bytes.
 const LIMIT: usize = 4_096;
@@ -36,6 +43,8 @@ async fn server() -> TestServer {
     let server = TestServer::start_with(&[HOME], |config| config.api.max_body_bytes = LIMIT).await;
     server.application(HOME, "t").await;
     server.endpoint(HOME, "t", json!({ "url": "http://127.0.0.1:9/", "uid": "e" })).await;
+    let operational = json!({ "url": "https://example.com", "uid": "o" });
+    server.call(HOME, "POST", OPERATIONAL, operational).await.expect(201);
     let own = json!({ "name": "own", "description": "", "example": {} });
     server.call(HOME, "POST", "/api/v1/event-type", own).await.expect(201);
     server
@@ -123,7 +132,7 @@ async fn an_empty_body_is_only_right_where_nothing_is_needed() {
     let server = server().await;
     for (method, path, _) in ROUTES {
         let answer = server.call_raw(HOME, method, path, "").await;
-        if path.ends_with("/rotate") {
+        if path.ends_with("/rotate") || path.ends_with("/enable") {
             answer.expect(if *path == SHARED_SECRET { 409 } else { 200 });
         } else {
             assert_code(&answer, 400, "bad_request", &format!("{method} {path}"));

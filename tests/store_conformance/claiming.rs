@@ -92,7 +92,7 @@ pub(crate) async fn only_live_enabled_endpoints_are_claimed_for(world: World) {
     for state in stopped {
         let endpoint = Endpoint { state: state.clone(), ..(*endpoint).clone() };
         let change = EndpointChange { endpoint, from_revision: revision };
-        revision = world.store().update_endpoint(change, false).await.unwrap().revision;
+        revision = world.store().update_endpoint(change, false).await.unwrap().endpoint.revision;
         let claimed = world.claim(endpoint_id(&world, &application).await, 10).await;
         assert!(claimed.jobs.is_empty());
         assert_eq!(claimed.next_due, None);

@@ -139,7 +139,7 @@ pub(crate) async fn a_change_from_an_older_revision_is_a_conflict(world: World) 
         ..(*before).clone()
     };
     let change = EndpointChange { endpoint: changed.clone(), from_revision: before.revision };
-    let after = world.store().update_endpoint(change.clone(), false).await.unwrap();
+    let after = world.store().update_endpoint(change.clone(), false).await.unwrap().endpoint;
     let expected =
         Endpoint { revision: before.revision + 1, created_at: before.created_at, ..changed };
     assert_eq!(*after, expected);

@@ -8,7 +8,7 @@ use hookwright::domain::{
     PausePolicy,
 };
 use hookwright::entropy::Entropy;
-use hookwright::store::{EndpointChange, Job};
+use hookwright::store::{Discard, EndpointChange, Job};
 
 use super::world::{LEASE, World, everything, s};
 
@@ -83,12 +83,35 @@ async fn take_step(
         12 | 13 if !model.endpoints.is_empty() && !model.messages.is_empty() => {
             resend(world, application, dice, model).await;
         }
+        15 if below(dice, 3) == 0 && !model.endpoints.is_empty() => {
+            discard(world, dice, model).await;
+        }
         14 if !model.jobs.is_empty() => {
             let job = model.jobs.swap_remove(below(dice, model.jobs.len()));
             world.store().release(vec![job.delivery()], world.node).await.unwrap();
         }
         _ => record(world, dice, model).await,
     }
+}
+
+async fn discard(world: &World, dice: &Entropy, model: &mut Model) {
+    let endpoint = Arc::clone(&model.endpoints[below(dice, model.endpoints.len())]);
+    let (store, now) = (world.store(), world.now());
+    let mut discard = Discard::new(now);
+    while !discard.done {
+        discard = store
+            .discard_pending(endpoint.application_id, endpoint.id, discard, now)
+            .await
+            .unwrap();
+    }
+    let mut discarded = 0;
+    for (delivery, state) in &mut model.deliveries {
+        if delivery.endpoint == endpoint.id && *state == DeliveryState::Pending {
+            *state = DeliveryState::Discarded;
+            discarded += 1;
+        }
+    }
+    assert_eq!(discard.discarded, discarded);
 }
 
 async fn switch(world: &World, dice: &Entropy, model: &mut Model) {
@@ -101,7 +124,7 @@ async fn switch(world: &World, dice: &Entropy, model: &mut Model) {
     };
     let endpoint = Endpoint { state, ..(*model.endpoints[place]).clone() };
     let change = EndpointChange { from_revision: endpoint.revision, endpoint };
-    model.endpoints[place] = world.store().update_endpoint(change, false).await.unwrap();
+    model.endpoints[place] = world.store().update_endpoint(change, false).await.unwrap().endpoint;
 }
 
 async fn publish(world: &World, application: &Application, dice: &Entropy, model: &mut Model) {

@@ -99,7 +99,7 @@ pub(crate) async fn what_can_not_be_resent_is_refused(world: World) {
     ] {
         let changed = Endpoint { state, ..(*endpoint).clone() };
         let change = EndpointChange { endpoint: changed, from_revision: revision };
-        revision = store.update_endpoint(change, false).await.unwrap().revision;
+        revision = store.update_endpoint(change, false).await.unwrap().endpoint.revision;
         let error = expect(resend().await, ErrorCode::Conflict);
         assert!(error.detail.contains(word), "{error}");
     }

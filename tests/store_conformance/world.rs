@@ -242,7 +242,7 @@ impl World {
     }
 
     pub(crate) async fn record(&self, recorded: Vec<Recorded>) -> Vec<Arc<Endpoint>> {
-        self.store().record(recorded.into()).await.unwrap()
+        self.store().record(recorded.into()).await.unwrap().endpoints
     }
 
     /// A failed attempt, to be repeated at once.

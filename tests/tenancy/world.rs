@@ -73,6 +73,9 @@ impl Route {
 /// doesn't know yet.
 fn case(method: &str, template: &str) -> Option<(About, Value)> {
     use About::{Application, ApplicationItself, Catalog, Environment, Nothing};
+    if let Some(below) = template.strip_prefix("/api/v1/operational-webhook/endpoint") {
+        return operational_case(method, below);
+    }
     let app = template.strip_prefix("/api/v1/app/{app_id}");
     Some(match (method, template, app) {
         ("GET", "/api/v1/health", _) => (Nothing, Value::Null),
@@ -95,6 +98,10 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
         ("DELETE", "/api/v1/event-type/{event_type_name}", _) => (Environment, Value::Null),
         ("PUT" | "PATCH", _, Some("")) => (ApplicationItself, json!({ "name": "Changed" })),
         ("DELETE", _, Some("")) => (ApplicationItself, Value::Null),
+        ("POST", _, Some("/endpoint/{endpoint_id}/enable")) => {
+            (Application, json!({ "pending": "drop" }))
+        }
+        ("POST", _, Some("/endpoint/{endpoint_id}/discard-pending")) => (Application, Value::Null),
         ("POST", _, Some("/endpoint")) => (Application, json!({ "url": "http://127.0.0.1:9/" })),
         ("PUT" | "PATCH", _, Some("/endpoint/{endpoint_id}")) => {
             (Application, json!({ "url": "http://127.0.0.1:9/changed" }))
@@ -123,6 +130,20 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
     })
 }
 
+/// The same for the company's own endpoints for operational events.
+fn operational_case(method: &str, below: &str) -> Option<(About, Value)> {
+    let body = match (method, below) {
+        ("POST", "") | ("PUT", "/{endpoint_id}") => {
+            json!({ "url": "http://127.0.0.1:9/operations" })
+        }
+        ("PUT", "/{endpoint_id}/headers") => json!({ "headers": { "x-changed": "yes" } }),
+        ("POST", "/{endpoint_id}/secret/rotate") => json!({}),
+        ("GET", _) | ("DELETE", "/{endpoint_id}") => Value::Null,
+        _ => return None,
+    };
+    Some((About::Environment, body))
+}
+
 pub(super) struct World {
     pub(super) server: TestServer,
     pub(super) receiver: Receiver,
@@ -133,6 +154,8 @@ pub(super) struct World {
     /// The id of an application of the other environment.
     pub(super) stranger: String,
     endpoint: String,
+    /// The id of the company's own endpoint for operational events.
+    operational: String,
     message: String,
     attempt: String,
 }
@@ -153,7 +176,21 @@ impl World {
         server.wait_for_status(HOME, "victim", &message, "succeeded").await;
         let attempts = server.attempts(HOME, "victim", &message).await;
         let attempt = attempts[0]["id"].as_str().unwrap().to_owned();
-        World { server, receiver, victim, neighbour, stranger, endpoint, message, attempt }
+        let path = "/api/v1/operational-webhook/endpoint";
+        let fields = json!({ "url": receiver.url("/operations").as_str() });
+        let made = server.call(HOME, "POST", path, fields).await.expect(201);
+        let operational = made["id"].as_str().unwrap().to_owned();
+        World {
+            server,
+            receiver,
+            victim,
+            neighbour,
+            stranger,
+            endpoint,
+            operational,
+            message,
+            attempt,
+        }
     }
 
     /// A request for every route of the OpenAPI document as it is served, in an order in which
@@ -174,9 +211,11 @@ impl World {
         let Some((about, body)) = case(method, template) else {
             panic!("{method} {template} is new: say in case() who may call it")
         };
+        let operational = template.starts_with("/api/v1/operational-webhook/");
+        let endpoint = if operational { &self.operational } else { &self.endpoint };
         let path = template
             .replace("{app_id}", &self.victim)
-            .replace("{endpoint_id}", &self.endpoint)
+            .replace("{endpoint_id}", endpoint)
             .replace("{msg_id}", &self.message)
             .replace("{attempt_id}", &self.attempt)
             .replace("{event_type_name}", "own.type");
@@ -203,11 +242,17 @@ impl World {
         let list = self.look("/api/v1/app", &mut seen).await;
         applications.extend(ids(&list));
         self.look("/api/v1/event-type?include_archived=true", &mut seen).await;
+        let path = "/api/v1/operational-webhook/endpoint";
+        for endpoint in ids(&self.look(path, &mut seen).await) {
+            self.look(&format!("{path}/{endpoint}/headers"), &mut seen).await;
+            self.look(&format!("{path}/{endpoint}/secret"), &mut seen).await;
+        }
         for app in &applications {
             let path = format!("/api/v1/app/{app}/endpoint");
             for endpoint in ids(&self.look(&path, &mut seen).await) {
                 self.look(&format!("{path}/{endpoint}/headers"), &mut seen).await;
                 self.look(&format!("{path}/{endpoint}/secret"), &mut seen).await;
+                self.look(&format!("{path}/{endpoint}/history"), &mut seen).await;
             }
             let path = format!("/api/v1/app/{app}");
             for message in ids(&self.look(&format!("{path}/msg"), &mut seen).await) {

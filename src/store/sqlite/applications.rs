@@ -40,6 +40,7 @@ pub(super) fn create(
         application.updated_at
     ]);
     unique(inserted, &CONFLICTS)?;
+    batch.caches.forget_operations();
     Ok(Arc::new(application))
 }
 

@@ -13,7 +13,7 @@ use crate::store::Vault;
 
 /// How many deliveries of deleted endpoints are discarded in one transaction, so that nobody
 /// waits long for the deletion of an endpoint with millions of them.
-const DISCARDS_PER_BATCH: u32 = 250;
+pub(super) const DISCARDS_PER_BATCH: u32 = 250;
 
 /// The writing connection within a transaction, and what its thread remembers.
 pub(super) struct Batch<'c> {

@@ -25,6 +25,8 @@ pub(super) struct Caches {
     owners: HashMap<EndpointId, ApplicationId>,
     health: HashMap<EndpointId, Health>,
     lease_epoch: Option<i64>,
+    /// Of each environment, the application with its operational endpoints, if there is one.
+    operations: HashMap<Arc<str>, Option<ApplicationId>>,
 }
 
 struct Tenant {
@@ -41,6 +43,7 @@ impl Caches {
 
     /// Forgets an application with its endpoints, because it changes.
     pub(super) fn forget(&mut self, application: ApplicationId) {
+        self.forget_operations();
         let Some(tenant) = self.tenants.remove(&application) else { return };
         if let Some(uid) = &tenant.application.uid
             && let Some(uids) = self.uids.get_mut(&tenant.application.environment)
@@ -61,6 +64,28 @@ impl Caches {
         {
             Arc::make_mut(endpoints)[place] = Arc::clone(endpoint);
         }
+    }
+
+    /// What is known of an environment's operational endpoints.
+    pub(super) fn operations(&self, environment: &str) -> Option<Option<ApplicationId>> {
+        self.operations.get(environment).copied()
+    }
+
+    pub(super) fn keep_operations(
+        &mut self,
+        environment: &Arc<str>,
+        application: Option<ApplicationId>,
+    ) {
+        if self.operations.len() >= APPLICATIONS_MAX {
+            self.operations.clear();
+        }
+        self.operations.insert(Arc::clone(environment), application);
+    }
+
+    /// Forgets which environments have operational endpoints, because an application comes
+    /// or goes.
+    pub(super) fn forget_operations(&mut self) {
+        self.operations.clear();
     }
 
     /// Forgets the epoch of leases, because a new one begins.

@@ -9,12 +9,14 @@ use super::batch::Batch;
 use super::columns::{count, json, read_count, read_json};
 use super::confidential::{self, Confidential};
 use super::fault::{Fallible, damaged, unique};
+use super::history::{self, Details};
+use super::operations;
 use super::range::{IdRange, id_number, order};
 use crate::domain::{
-    ApplicationId, Endpoint, EndpointId, EndpointState, Error, Reference, SigningSecret,
-    Subscription, Timestamp,
+    Actor, ApplicationId, Cause, Endpoint, EndpointId, EndpointState, Error, HistoryEvent,
+    Reference, SigningSecret, Subscription, Timestamp, changes,
 };
-use crate::store::{EndpointChange, Page, Vault};
+use crate::store::{EndpointChange, Page, Updated, Vault};
 
 const COLUMNS: &str = "id, application_id, environment, uid, name, description, url, method, \
     event_types, channels, metadata, state, state_at_us, state_reason, confidential, revision, \
@@ -44,6 +46,8 @@ pub(super) fn create(
         refuse_taken_name(&others, &endpoint)?;
     }
     store(batch, &endpoint)?;
+    let created = (HistoryEvent::Created, Actor::Api);
+    history::add(batch, endpoint.id, created, Details::default(), endpoint.created_at)?;
     batch.caches.forget(endpoint.application_id);
     if endpoint.secrets.is_empty() {
         endpoint.secrets = shared_secrets(batch, &endpoint)?;
@@ -71,7 +75,7 @@ pub(super) fn update(
     batch: &mut Batch<'_>,
     change: EndpointChange,
     unique_name: bool,
-) -> Fallible<Arc<Endpoint>> {
+) -> Fallible<Updated> {
     let EndpointChange { mut endpoint, from_revision } = change;
     let before = batch.endpoint_of(endpoint.application_id, endpoint.id)?;
     if before.environment != endpoint.environment {
@@ -88,13 +92,44 @@ pub(super) fn update(
     endpoint.revision = from_revision.saturating_add(1);
     endpoint.created_at = before.created_at;
     store(batch, &endpoint)?;
-    if endpoint.state.delivers() && !before.state.delivers() {
+    changed(batch, &before, endpoint)
+}
+
+/// Enables an endpoint, whatever stopped it. One that delivers stays as it is.
+pub(super) fn enable(
+    batch: &mut Batch<'_>,
+    application: ApplicationId,
+    id: EndpointId,
+    now: Timestamp,
+) -> Fallible<Updated> {
+    let before = batch.endpoint_of(application, id)?;
+    if before.state.delivers() {
+        return Ok(Updated { endpoint: before, resumed: false, due: Vec::new() });
+    }
+    let enabled = set_state(batch, &before, EndpointState::Enabled, now)?;
+    changed(batch, &before, Arc::unwrap_or_clone(enabled))
+}
+
+/// What follows from a change through the API that was stored.
+fn changed(batch: &mut Batch<'_>, before: &Endpoint, after: Endpoint) -> Fallible<Updated> {
+    let now = after.updated_at;
+    let resumed = after.state.delivers() && !before.state.delivers();
+    if resumed {
         // It starts anew: old failures must not pause it again at once.
         let sql = "DELETE FROM endpoint_health WHERE endpoint_id = ?1";
-        batch.connection.prepare_cached(sql)?.execute(params![endpoint.id])?;
+        batch.connection.prepare_cached(sql)?.execute(params![after.id])?;
     }
-    batch.caches.forget(endpoint.application_id);
-    Ok(Arc::new(endpoint))
+    for (event, reason) in changes(before, &after) {
+        let details = Details { reason, last_failure: None };
+        history::add(batch, after.id, (event, Actor::Api), details, now)?;
+    }
+    let switched_off = before.state.collects() && !after.state.collects();
+    let due = match resumed || switched_off {
+        true => operations::state_changed(batch, &after, Cause::default(), now)?,
+        false => Vec::new(),
+    };
+    batch.caches.forget(after.application_id);
+    Ok(Updated { endpoint: Arc::new(after), resumed, due })
 }
 
 pub(super) fn delete(
@@ -120,6 +155,7 @@ pub(super) fn mark_deleted(batch: &mut Batch<'_>, id: EndpointId, now: Timestamp
     let mut delete =
         batch.connection.prepare_cached("DELETE FROM endpoint_health WHERE endpoint_id = ?1")?;
     delete.execute(params![id])?;
+    history::add(batch, id, (HistoryEvent::Deleted, Actor::Api), Details::default(), now)?;
     batch.discard_later(id);
     Ok(())
 }

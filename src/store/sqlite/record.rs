@@ -9,22 +9,31 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::batch::{Batch, Totals};
 use super::columns::json;
 use super::fault::{Fallible, damaged};
-use super::{attempts, endpoints};
+use super::history::{self, Details};
+use super::{attempts, endpoints, operations};
 use crate::domain::{
-    ApplicationId, DeliveryState, Endpoint, EndpointId, EndpointState, Health, Next, Timestamp,
+    Actor, ApplicationId, Attempt, Cause, DeliveryState, Endpoint, EndpointId, EndpointState,
+    Health, HistoryEvent, Next, Timestamp, failure_sentence,
 };
-use crate::store::{Recorded, gone_state};
+use crate::store::{Changes, Recorded, gone_state};
 
 /// An endpoint of this call. All of them are read before anything is written.
 struct Subject {
     endpoint: Arc<Endpoint>,
     health: Health,
     health_changed: bool,
-    /// The state that it gets, and since when.
-    state: Option<(EndpointState, Timestamp)>,
+    stop: Option<Stop>,
 }
 
-pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<Vec<Arc<Endpoint>>> {
+/// The end of an endpoint's deliveries for now.
+struct Stop {
+    state: EndpointState,
+    at: Timestamp,
+    /// The place of the attempt that led to it.
+    place: usize,
+}
+
+pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<Changes> {
     let mut subjects = HashMap::new();
     for one in recorded {
         if let Entry::Vacant(place) = subjects.entry(one.attempt.delivery.endpoint) {
@@ -34,40 +43,68 @@ pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<V
     }
     let mut moved = write(batch, recorded, &subjects)?;
     moved.sort_by_key(|&place| recorded[place].ended_at);
-    for one in moved.into_iter().map(|place| &recorded[place]) {
+    let mut changes = Changes::default();
+    for place in moved {
+        let one = &recorded[place];
         if let Some(Some(subject)) = subjects.get_mut(&one.attempt.delivery.endpoint) {
-            subject.observe(one);
+            subject.observe(place, one);
+            if matches!(one.next, Next::Exhausted | Next::Gone) {
+                let (endpoint, at) = (&subject.endpoint, one.ended_at);
+                changes.due.extend(operations::exhausted(batch, endpoint, &one.attempt, at)?);
+            }
         }
     }
-    let mut changed = Vec::new();
     for subject in subjects.into_values().flatten() {
+        if let Some(stop) = &subject.stop {
+            stopped(batch, &subject, stop, &recorded[stop.place].attempt, &mut changes)?;
+        }
         if subject.health_changed {
             store_health(batch, subject.endpoint.id, subject.health)?;
         }
-        if let Some((state, at)) = subject.state {
-            changed.push(endpoints::set_state(batch, &subject.endpoint, state, at)?);
-        }
     }
-    Ok(changed)
+    Ok(changes)
+}
+
+/// Stops an endpoint: its state, its history, and what the company is told.
+fn stopped(
+    batch: &mut Batch<'_>,
+    subject: &Subject,
+    stop: &Stop,
+    last: &Attempt,
+    changes: &mut Changes,
+) -> Fallible<()> {
+    let endpoint = endpoints::set_state(batch, &subject.endpoint, stop.state.clone(), stop.at)?;
+    let (event, by, reason) = match &endpoint.state {
+        EndpointState::Paused { reason, .. } => (HistoryEvent::Paused, Actor::Rule, reason),
+        EndpointState::Disabled { reason, .. } => (HistoryEvent::Disabled, Actor::Receiver, reason),
+        EndpointState::Enabled => return Ok(()),
+    };
+    let details =
+        Details { reason: Some(reason.clone()), last_failure: Some(failure_sentence(last)) };
+    history::add(batch, endpoint.id, (event, by), details, stop.at)?;
+    let cause = Cause { last_attempt: Some(last), health: Some(&subject.health) };
+    changes.due.extend(operations::state_changed(batch, &endpoint, cause, stop.at)?);
+    changes.endpoints.push(endpoint);
+    Ok(())
 }
 
 fn subject(batch: &mut Batch<'_>, id: EndpointId) -> Fallible<Option<Subject>> {
     let Some(endpoint) = batch.endpoint(id)? else { return Ok(None) };
     let health = batch.health(id)?;
-    Ok(Some(Subject { endpoint, health, health_changed: false, state: None }))
+    Ok(Some(Subject { endpoint, health, health_changed: false, stop: None }))
 }
 
 impl Subject {
-    fn observe(&mut self, recorded: &Recorded) {
+    fn observe(&mut self, place: usize, recorded: &Recorded) {
         let at = recorded.ended_at;
-        let state = self.state.as_ref().map_or(&self.endpoint.state, |(state, _)| state);
+        let state = self.stop.as_ref().map_or(&self.endpoint.state, |stop| &stop.state);
         if recorded.next == Next::Gone && state.collects() {
-            self.state = Some((gone_state(at), at));
+            self.stop = Some(Stop { state: gone_state(at), at, place });
         } else if state.delivers() {
             let before = self.health.clone();
             let succeeded = recorded.attempt.succeeded;
             if let Some(reason) = self.health.observe(succeeded, at, recorded.pause) {
-                self.state = Some((EndpointState::Paused { at, reason }, at));
+                self.stop = Some(Stop { state: EndpointState::Paused { at, reason }, at, place });
             }
             self.health_changed |= before != self.health;
         }

@@ -6,16 +6,18 @@ use async_trait::async_trait;
 
 use super::writer::Care::{ChecksFirst, Savepoint};
 use super::{
-    SqliteStore, applications, attempts, claim, endpoints, event_types, events, keys, ledger,
-    messages, record,
+    SqliteStore, applications, attempts, claim, discard, endpoints, event_types, events, history,
+    keys, ledger, messages, record,
 };
 use crate::domain::{
     ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Endpoint, EndpointId, EventType,
-    KeyId, LedgerLine, Message, MessageId, NodeId, Reference, Result, SigningSecret, Timestamp,
+    HistoryEntry, HistoryId, KeyId, LedgerLine, Message, MessageId, NodeId, Reference, Result,
+    SigningSecret, Timestamp,
 };
 use crate::store::{
-    Accepted, Arrivals, AttemptFilter, AttemptRow, Claimed, DeliveryRow, EndpointChange, EventPage,
-    EventQuery, Job, Lease, MessageFilter, NewMessage, Page, Recorded, Room, Store,
+    Accepted, Arrivals, AttemptFilter, AttemptRow, Changes, Claimed, DeliveryRow, Discard,
+    EndpointChange, EventPage, EventQuery, Job, Lease, MessageFilter, NewMessage, Page, Recorded,
+    Room, Store, Updated,
 };
 
 #[async_trait]
@@ -165,13 +167,47 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn update_endpoint(
-        &self,
-        change: EndpointChange,
-        unique_name: bool,
-    ) -> Result<Arc<Endpoint>> {
+    async fn update_endpoint(&self, change: EndpointChange, unique_name: bool) -> Result<Updated> {
         self.writer
             .write(Savepoint, move |batch| endpoints::update(batch, change, unique_name))
+            .await
+    }
+
+    async fn enable_endpoint(
+        &self,
+        application: ApplicationId,
+        id: EndpointId,
+        now: Timestamp,
+    ) -> Result<Updated> {
+        self.writer
+            .write(Savepoint, move |batch| endpoints::enable(batch, application, id, now))
+            .await
+    }
+
+    async fn discard_pending(
+        &self,
+        application: ApplicationId,
+        id: EndpointId,
+        discard: Discard,
+        now: Timestamp,
+    ) -> Result<Discard> {
+        self.writer
+            .write(Savepoint, move |batch| discard::step(batch, application, id, discard, now))
+            .await
+    }
+
+    async fn list_history(
+        &self,
+        application: ApplicationId,
+        reference: &Reference,
+        page: Page<HistoryId>,
+    ) -> Result<Vec<HistoryEntry>> {
+        let reference = reference.clone();
+        self.readers
+            .read(move |connection| {
+                applications::live(connection, application)?;
+                history::list(connection, application, &reference, &page)
+            })
             .await
     }
 
@@ -266,7 +302,7 @@ impl Store for SqliteStore {
         self.writer.write(ChecksFirst, move |batch| claim::release(batch, deliveries, node)).await
     }
 
-    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Vec<Arc<Endpoint>>> {
+    async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Changes> {
         self.writer.write(ChecksFirst, move |batch| record::record(batch, &attempts)).await
     }
 
