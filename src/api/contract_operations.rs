@@ -57,6 +57,19 @@ pub(super) async fn perform(
             native.send(Method::DELETE, &native.at_endpoint("")?).await?;
             Ok(Answers::new())
         }
+        Operation::EndpointEnable => {
+            let enabled = native.send(Method::POST, &native.at_endpoint("/enable")?).await?;
+            let mut answers = native.endpoint(native.named()?).await?;
+            answers.push(enabled.discarded()?);
+            Ok(answers)
+        }
+        Operation::EndpointDiscard => {
+            let path = native.at_endpoint("/discard-pending")?;
+            Ok(vec![native.send(Method::POST, &path).await?.discarded()?])
+        }
+        Operation::EndpointHistory => {
+            native.page("history", &native.at_endpoint("/history")?, &[]).await
+        }
         Operation::EndpointTest => {
             let sent = native.send(Method::POST, &native.at_endpoint("/send-example")?).await?;
             Ok(vec![("message", sent.text)])
@@ -113,6 +126,16 @@ struct NativeAnswer {
 impl NativeAnswer {
     fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T> {
         serde_json::from_str(&self.text).map_err(|error| Error::internal(error.to_string()))
+    }
+
+    /// How much of what waited was dropped, for responses.
+    fn discarded(&self) -> Result<(&'static str, String)> {
+        #[derive(Deserialize)]
+        struct WithDiscarded {
+            discarded: u64,
+        }
+        let discarded = self.read::<WithDiscarded>()?.discarded;
+        Ok(("waiting", json!({ "discarded": discarded }).to_string()))
     }
 
     fn id(&self) -> Result<String> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::customer::Customer;
 use crate::support::receiver::{Receiver, Reply, Script};
-use crate::support::server::TestServer;
+use crate::support::server::{TestServer, eventually};
 
 const BEARER: (&str, &str) = ("authorization", "Bearer ");
 
@@ -170,4 +170,45 @@ async fn the_log_has_the_chain_of_causes_where_nobody_answered() {
     assert_eq!(row["status"], Value::Null);
     assert_eq!(row["error"], row["exception_trace"][0]);
     assert!(row["exception_trace"].as_array().unwrap().len() > 1, "{row}");
+}
+
+#[tokio::test]
+async fn more_than_fifty_failures_in_an_hour_pause_it_until_a_person_enables_it() {
+    let server = server().await;
+    let workspace = workspace(&server).await;
+    let receiver = Receiver::start(Script::sequence(
+        (0..51).map(|_| Reply::status(500)).chain([Reply::status(200)]).collect(),
+    ))
+    .await;
+    let (path, _) = create(&workspace, orders(receiver.url("/").as_str())).await;
+    let mut published = 0;
+    while published < 51 {
+        let message = server.publish("klink", "workspace_1", "contact.created", "{}").await;
+        server.wait_for_attempts("klink", "workspace_1", &message, 1).await;
+        published += 1;
+    }
+    let shown = async || workspace.call("GET", &path, Value::Null).await.expect(200);
+    eventually("the pause", async || shown().await["status"] == "paused").await;
+    assert!(shown().await["pause_reason"].as_str().unwrap().contains("50"));
+    let history = workspace.call("GET", &format!("{path}/history"), Value::Null).await.expect(200);
+    assert_eq!(
+        (&history["history"][0]["event"], &history["history"][0]["by"]),
+        (&json!("paused"), &json!("rule"))
+    );
+    assert!(history["history"][0]["last_failure"].as_str().unwrap().contains("500"));
+    server.publish("klink", "workspace_1", "contact.created", "{}").await;
+    let dropped =
+        workspace.call("DELETE", &format!("{path}/waiting"), Value::Null).await.expect(200);
+    assert_eq!(dropped, json!({ "dropped": 52 }));
+    let refused =
+        workspace.call("POST", &format!("{path}/enable"), json!({ "waiting": "burn" })).await;
+    assert_eq!(refused.expect(422)["error"]["fields"][0]["name"], "waiting");
+    let enabled = workspace.call("POST", &format!("{path}/enable"), Value::Null).await.expect(200);
+    assert_eq!(
+        (&enabled["webhook"]["status"], &enabled["dropped"]),
+        (&json!("enabled"), &json!(0))
+    );
+    server.publish("klink", "workspace_1", "contact.created", r#"{"last":true}"#).await;
+    let requests = receiver.wait_for(52).await;
+    assert!(crate::text(&requests[51]).contains(r#"{"last":true}"#));
 }

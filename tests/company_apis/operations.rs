@@ -35,6 +35,12 @@ const fn native(
         Operation::EventTypeExample => {
             ("get", "/api/v1/event-type/{event_type_name}/example", Some("ExampleOut"))
         }
+        Operation::EndpointEnable => {
+            ("post", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/enable", None)
+        }
+        Operation::EndpointHistory => {
+            ("get", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/history", Some("HistoryOut"))
+        }
         Operation::EventList => ("get", "/api/v1/app/{app_id}/events", Some("MessageOut")),
         Operation::EventTypeList => ("get", "/api/v1/event-type", Some("EventTypeOut")),
         _ => return None,

@@ -35,6 +35,9 @@ operations! {
     EndpointDelete "endpoint.delete" "Deletes an endpoint; what waited for it is discarded.";
     EndpointReveal "endpoint.reveal" "Shows an endpoint with its signing secret.";
     EndpointRotate "endpoint.rotate" "Replaces the signing secret.";
+    EndpointEnable "endpoint.enable" "Enables an endpoint; what waited is sent gently, or dropped.";
+    EndpointDiscard "endpoint.discard" "Drops what waits for an endpoint.";
+    EndpointHistory "endpoint.history" "Lists what happened to an endpoint, newest first.";
     EndpointTest "endpoint.test" "Sends the example of an event type to one endpoint.";
     EventTypeList "event_type.list" "Lists the catalog.";
     EventTypeExample "event_type.example" "Shows an example as it would be delivered, and sends nothing.";
@@ -166,6 +169,9 @@ const MESSAGE_QUERY: [Field; 8] = [
     may("after", Kind::Text),
 ];
 
+const PAGE_QUERY: [Field; 3] =
+    [may("limit", Kind::Number), may("iterator", Kind::Text), may("order", Kind::Text)];
+
 const EVENT_QUERY: [Field; 4] = [
     may("after", Kind::Text),
     may("types", Kind::Texts),
@@ -201,6 +207,9 @@ impl Operation {
             | Operation::EndpointDelete
             | Operation::EndpointReveal
             | Operation::EndpointRotate
+            | Operation::EndpointEnable
+            | Operation::EndpointDiscard
+            | Operation::EndpointHistory
             | Operation::EndpointTest
             | Operation::AttemptList => &[Noun::Endpoint],
             Operation::EventTypeExample => &[Noun::EventType],
@@ -212,6 +221,7 @@ impl Operation {
     /// What it takes beside what its path names.
     pub const fn input(self) -> Input {
         const EVENT_TYPE: [Field; 1] = [must("eventType", Kind::Text)];
+        const PENDING: [Field; 1] = [may("pending", Kind::Text)];
         const KEY: [Field; 2] = [may("key", Kind::Text), may("secretType", Kind::Text)];
         const LIST: [Field; 3] =
             [may("eventType", Kind::Text), may("limit", Kind::Number), may("offset", Kind::Number)];
@@ -221,10 +231,13 @@ impl Operation {
             Operation::EndpointList => Input::Query(&LIST),
             Operation::EndpointRotate => Input::Body(&KEY),
             Operation::EndpointTest | Operation::EventTypeTest => Input::Body(&EVENT_TYPE),
+            Operation::EndpointEnable => Input::Body(&PENDING),
+            Operation::EndpointHistory => Input::Query(&PAGE_QUERY),
             Operation::MessageList => Input::Query(&MESSAGE_QUERY),
             Operation::AttemptList => Input::Query(&ATTEMPT_QUERY),
             Operation::EventList => Input::Query(&EVENT_QUERY),
             Operation::EndpointGet
+            | Operation::EndpointDiscard
             | Operation::EndpointDelete
             | Operation::EndpointReveal
             | Operation::EventTypeList
@@ -260,6 +273,13 @@ impl Operation {
             | Operation::EndpointReplace
             | Operation::EndpointReveal
             | Operation::EndpointRotate => vec![("endpoint", ENDPOINT_SAMPLES)],
+            Operation::EndpointEnable => {
+                vec![("endpoint", ENDPOINT_SAMPLES), ("waiting", DISCARDED_SAMPLES)]
+            }
+            Operation::EndpointDiscard => vec![("waiting", DISCARDED_SAMPLES)],
+            Operation::EndpointHistory => {
+                vec![("history", HISTORY_SAMPLES), ("page", PAGE_SAMPLES)]
+            }
             Operation::EndpointDelete | Operation::MessageResend => Vec::new(),
             Operation::EndpointList => {
                 let page = r#"{"count":1,"total":7}"#;
@@ -282,12 +302,19 @@ impl Operation {
 
 /// Whether the answer of this name is a list of such values.
 pub(super) fn is_list(name: &str) -> bool {
-    matches!(name, "endpoints" | "event_types" | "messages" | "attempts" | "events")
+    matches!(name, "endpoints" | "event_types" | "messages" | "attempts" | "events" | "history")
 }
 
 const PAGE_SAMPLES: [&str; 2] = [
     r#"{"iterator":"msg_0","prevIterator":"-msg_0","done":false}"#,
     r#"{"iterator":null,"prevIterator":null,"done":true}"#,
+];
+
+const DISCARDED_SAMPLES: [&str; 2] = [r#"{"discarded":3}"#, r#"{"discarded":0}"#];
+
+const HISTORY_SAMPLES: [&str; 2] = [
+    r#"{"id":"hist_0","timestamp":"2025-01-15T14:32:00.258162Z","event":"paused","by":"rule","reason":"r","lastFailure":"f"}"#,
+    r#"{"id":"hist_0","timestamp":"2025-01-15T14:32:00.258162Z","event":"created","by":"api","reason":null,"lastFailure":null}"#,
 ];
 
 const EVENT_PAGE_SAMPLES: [&str; 2] =
