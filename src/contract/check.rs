@@ -24,7 +24,7 @@ pub(super) fn check(contract: &Contract, problems: &mut Problems<'_>) {
             let named = contract.name_signatures(
                 Stage::Event,
                 &contract.signing_keys(input.endpoint, input.now)?,
-                Scope::new(input),
+                Scope::new(input, contract.routes.ids()),
             )?;
             let body = contract.delivery.body.render(&named)?;
             check_body(&contract.delivery.body, contract.delivery.is_json, &body)?;

@@ -170,7 +170,8 @@ impl Contract {
         let message = stand_in(handshake, input);
         let delivery =
             RenderInput { message: &message, endpoint: input.endpoint, attempt: 1, now: input.now };
-        let mut scope = Scope::new(&delivery).with_challenge(Arc::clone(&input.challenge));
+        let mut scope =
+            Scope::new(&delivery, self.routes.ids()).with_challenge(Arc::clone(&input.challenge));
         let current = input.endpoint.signing_secrets(input.now).next();
         if let Some(secret) = current.and_then(|secret| self.secret.known(secret)) {
             scope = scope.with_secret(Arc::new(secret));

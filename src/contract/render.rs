@@ -76,7 +76,8 @@ impl Contract {
     pub(super) fn request(&self, input: &RenderInput<'_>) -> Result<WireRequest, RenderError> {
         let endpoint = input.endpoint;
         let keys = self.signing_keys(endpoint, input.now)?;
-        let scope = self.name_signatures(Stage::Event, &keys, Scope::new(input))?;
+        let scope =
+            self.name_signatures(Stage::Event, &keys, Scope::new(input, self.routes.ids()))?;
         let rendered = self.delivery.body.render(&scope)?;
         let method = endpoint.method;
         let mut url = endpoint_url(endpoint)?;

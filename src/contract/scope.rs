@@ -10,6 +10,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr};
 use url::{Position, Url};
 
 use super::RenderInput;
+use super::routes::Ids;
 use super::signature::{Algorithm, Named};
 use crate::domain::{Application, EndpointId, MessageId, SecretText, Timestamp};
 
@@ -100,6 +101,8 @@ impl Place {
 /// The facts of one request that all of its templates share.
 #[derive(Debug)]
 struct Facts {
+    /// How the company writes ids.
+    ids: Arc<Ids>,
     message_id: MessageId,
     event_id: Option<String>,
     event_type: String,
@@ -126,9 +129,10 @@ impl AsRef<[u8]> for Payload {
 }
 
 impl Facts {
-    fn new(input: &RenderInput<'_>) -> Facts {
+    fn new(input: &RenderInput<'_>, ids: &Arc<Ids>) -> Facts {
         let (message, endpoint) = (input.message, input.endpoint);
         Facts {
+            ids: Arc::clone(ids),
             message_id: message.id,
             event_id: message.event_id.clone(),
             event_type: message.event_type.clone(),
@@ -144,6 +148,14 @@ impl Facts {
             now: input.now,
             payload: Bytes::from_owner(Payload(Arc::clone(&message.payload))),
         }
+    }
+
+    fn message_id(&self) -> String {
+        self.ids.message.write(self.message_id)
+    }
+
+    fn endpoint_id(&self) -> String {
+        self.ids.endpoint.write(self.endpoint_id)
     }
 
     /// A text that no other attempt has: receivers tell repeated requests by it. It is no
@@ -173,8 +185,8 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    pub(super) fn new(input: &RenderInput<'_>) -> Scope {
-        Scope::of(Arc::new(Facts::new(input)))
+    pub(super) fn new(input: &RenderInput<'_>, ids: &Arc<Ids>) -> Scope {
+        Scope::of(Arc::new(Facts::new(input, ids)))
     }
 
     /// Nothing but the facts.
@@ -253,7 +265,7 @@ impl Object for Scope {
         };
         Some(match key {
             "payload" => Value::from_object(RawText(self.facts.payload.clone())),
-            "id" => Value::from(self.facts.message_id.to_string()),
+            "id" => Value::from(self.facts.message_id()),
             "timestamp" => Value::from_object(Moment(self.facts.now)),
             "environment" => Value::from(&*self.facts.application.environment),
             "event" => noun(NounKind::Event),
@@ -332,24 +344,24 @@ impl Object for Noun {
         Some(match (self.kind, key) {
             (NounKind::Event, "id") => match &facts.event_id {
                 Some(id) => Value::from(id.as_str()),
-                None => Value::from(facts.message_id.to_string()),
+                None => Value::from(facts.message_id()),
             },
             (NounKind::Event, "type") => Value::from(facts.event_type.as_str()),
             (NounKind::Event, "group") => Value::from(facts.event_group.as_deref()),
             (NounKind::Event, "test") => Value::from(facts.test),
             (NounKind::Event, "timestamp") => Value::from_object(Moment(facts.created_at)),
             (NounKind::Message, "uuid") => Value::from(facts.message_id.uuid()),
-            (NounKind::Message, "id") => Value::from(facts.message_id.to_string()),
+            (NounKind::Message, "id") => Value::from(facts.message_id()),
             (NounKind::Application, "id") => Value::from(facts.application.id.to_string()),
             (NounKind::Application, "uid") => Value::from(facts.application.public_id()),
             (NounKind::Application, "name") => Value::from(facts.application.name.as_str()),
             (NounKind::Application, "metadata") => {
                 Value::from_object(MetadataOf(Arc::clone(&facts.application)))
             }
-            (NounKind::Endpoint, "id") => Value::from(facts.endpoint_id.to_string()),
+            (NounKind::Endpoint, "id") => Value::from(facts.endpoint_id()),
             (NounKind::Endpoint, "uid") => match &facts.endpoint_uid {
                 Some(uid) => Value::from(uid.as_str()),
-                None => Value::from(facts.endpoint_id.to_string()),
+                None => Value::from(facts.endpoint_id()),
             },
             (NounKind::Endpoint, "url") => Value::from(facts.endpoint_url.as_str()),
             (NounKind::Endpoint, "name") => Value::from(facts.endpoint_name.as_str()),

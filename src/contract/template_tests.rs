@@ -6,7 +6,7 @@ fn sample() -> Sample {
 }
 
 fn scope_of(sample: &Sample) -> Scope {
-    sample.with_input(Scope::new)
+    sample.with_input(|input| Scope::new(input, &Arc::default()))
 }
 
 fn compile(source: &str, escape: Escape, place: Place) -> Result<Template, Vec<TemplateError>> {

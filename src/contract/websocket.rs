@@ -44,7 +44,8 @@ impl Contract {
     pub(super) fn message(&self, input: &RenderInput<'_>) -> Result<WireMessage, RenderError> {
         let endpoint = input.endpoint;
         let keys = self.signing_keys(endpoint, input.now)?;
-        let scope = self.name_signatures(Stage::Event, &keys, Scope::new(input))?;
+        let scope =
+            self.name_signatures(Stage::Event, &keys, Scope::new(input, self.routes.ids()))?;
         let body = self.delivery.body.render(&scope)?;
         check_body(&self.delivery.body, self.delivery.is_json, &body)?;
         let scope = scope.with_body(METHOD, body.clone());

@@ -33,7 +33,7 @@ impl IdForm {
         }
     }
 
-    fn write<K: IdKind>(&self, id: Id<K>) -> String {
+    pub(in crate::contract) fn write<K: IdKind>(&self, id: Id<K>) -> String {
         match self {
             IdForm::Native => id.to_string(),
             IdForm::Prefix(prefix) => format!("{prefix}{}", id.suffix()),

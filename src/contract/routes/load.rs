@@ -2,6 +2,7 @@
 //! reported.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::{HeaderName, Method, StatusCode};
 use serde::Deserialize;
@@ -74,7 +75,7 @@ struct RawErrorWord {
     message: Key<String>,
 }
 
-/// `[ids]`: how ids are written in the company's API.
+/// `[ids]`: how ids are written, in the company's API and in deliveries.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::contract) struct RawIds {
@@ -143,7 +144,7 @@ pub(in crate::contract) struct RawApi<'a> {
 /// Builds a contract's API, and tries it out.
 pub(in crate::contract) fn routes(raw: &RawApi<'_>, problems: &mut Problems<'_>) -> Routes {
     let mut built =
-        Routes { keys: keys(raw.keys, problems), ids: ids(raw.ids), ..Routes::default() };
+        Routes { keys: keys(raw.keys, problems), ids: Arc::new(ids(raw.ids)), ..Routes::default() };
     partials(raw.templates, &mut built.templates, problems);
     built.errors = errors(raw.errors, &mut built.templates, problems);
     if let Some(body) = &built.errors.body {

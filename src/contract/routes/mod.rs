@@ -21,6 +21,7 @@ mod template;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use minijinja::Value;
@@ -78,7 +79,7 @@ pub struct Routes {
     templates: TemplateSet,
     keys: KeyRules,
     errors: ErrorRules,
-    ids: Ids,
+    ids: Arc<Ids>,
 }
 
 /// What a path and a method lead to.
@@ -108,7 +109,7 @@ impl Routes {
         &self.keys
     }
 
-    pub fn ids(&self) -> &Ids {
+    pub fn ids(&self) -> &Arc<Ids> {
         &self.ids
     }
 

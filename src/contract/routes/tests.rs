@@ -217,3 +217,23 @@ fn refusals_name_the_customers_fields() {
     assert_eq!(route.source_of("disabled").as_deref(), Some("state"));
     assert_eq!(route.source_of("method"), None);
 }
+
+#[test]
+fn deliveries_write_ids_as_the_api_does() {
+    let text = r#"
+[ids]
+endpoint = "uuid"
+message = "evt_"
+
+[delivery]
+body = '{"id":{{ event.id }},"message":{{ message.id }},"hook":{{ endpoint.id }}}'
+"#;
+    let contract = Contract::load("acme.toml", &format!("{BASE}{text}")).unwrap();
+    let sample = contract.sample(None).unwrap();
+    let request = contract.example(&sample).unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+    let id = body["id"].as_str().unwrap();
+    assert!(id.starts_with("evt_") && id.len() == 26, "{id}");
+    assert_eq!(body["message"], body["id"]);
+    assert_eq!(body["hook"].as_str().unwrap().len(), 36);
+}
