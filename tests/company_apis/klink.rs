@@ -212,3 +212,34 @@ async fn more_than_fifty_failures_in_an_hour_pause_it_until_a_person_enables_it(
     let requests = receiver.wait_for(52).await;
     assert!(crate::text(&requests[51]).contains(r#"{"last":true}"#));
 }
+
+#[tokio::test]
+async fn a_test_event_goes_the_whole_way_and_is_in_the_log() {
+    let server = server().await;
+    let workspace = workspace(&server).await;
+    let receiver = Receiver::start(Reply::status(200)).await;
+    let (path, _) = create(&workspace, orders(receiver.url("/").as_str())).await;
+    let catalog = workspace.call("GET", "/v1/events", Value::Null).await.expect(200);
+    let solved = &catalog["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["event"] == "room.solved")
+        .unwrap()
+        .clone();
+    assert_eq!(
+        (&solved["title"], &solved["group"]),
+        (&json!("Room Solved/Closed"), &json!("room"))
+    );
+    let test = json!({ "event": "room.solved" });
+    let sent = workspace.call("POST", &format!("{path}/test"), test).await.expect(202);
+    let body: Value = serde_json::from_slice(&receiver.wait_for(1).await[0].body).unwrap();
+    assert_eq!((&body["data"], &body["id"]), (&solved["example"], &sent["event_id"]));
+    let mut logs = Value::Null;
+    eventually("the log", async || {
+        logs = workspace.call("GET", &format!("{path}/logs"), Value::Null).await.expect(200);
+        logs["logs"].as_array().is_some_and(|rows| !rows.is_empty())
+    })
+    .await;
+    assert_eq!((&logs["logs"][0]["test"], &logs["logs"][0]["status"]), (&json!(true), &json!(200)));
+}
