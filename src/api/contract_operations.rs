@@ -57,12 +57,7 @@ pub(super) async fn perform(
             native.send(Method::DELETE, &native.at_endpoint("")?).await?;
             Ok(Answers::new())
         }
-        Operation::EndpointEnable => {
-            let enabled = native.send(Method::POST, &native.at_endpoint("/enable")?).await?;
-            let mut answers = native.endpoint(native.named()?).await?;
-            answers.push(enabled.discarded()?);
-            Ok(answers)
-        }
+        Operation::EndpointEnable => native.enabled().await,
         Operation::EndpointDiscard => {
             let path = native.at_endpoint("/discard-pending")?;
             Ok(vec![native.send(Method::POST, &path).await?.discarded()?])
@@ -70,38 +65,21 @@ pub(super) async fn perform(
         Operation::EndpointHistory => {
             native.page("history", &native.at_endpoint("/history")?, &[]).await
         }
-        Operation::EndpointTest => {
-            let sent = native.send(Method::POST, &native.at_endpoint("/send-example")?).await?;
-            Ok(vec![("message", sent.text)])
-        }
-        Operation::EventTypeTest => {
-            let sent = native.send(Method::POST, &native.app("send-example")).await?;
-            Ok(vec![("message", sent.text)])
-        }
+        Operation::EndpointTest => native.tested(&native.at_endpoint("/send-example")?).await,
+        Operation::EventTypeTest => native.tested(&native.app("send-example")).await,
         Operation::EventTypeList => native.event_types().await,
-        Operation::EventTypeExample => {
-            let name = call.event_type.as_deref().unwrap_or_default();
-            let uid = step(&application.public_id());
-            let path = format!("/api/v1/event-type/{}/example?app_id={uid}", step(name));
-            Ok(vec![("example", native.get(&path).await?.text)])
-        }
+        Operation::EventTypeExample => native.example().await,
         Operation::MessageList => native.page("messages", &native.app("msg"), &[]).await,
         Operation::EventList => native.events().await,
         Operation::AttemptList => {
-            let endpoint = native.named()?;
-            let path = native.app(&format!("attempt/endpoint/{endpoint}"));
+            let path = native.app(&format!("attempt/endpoint/{}", native.named()?));
             native.page("attempts", &path, &[("with_msg", "true")]).await
         }
         Operation::MessageGet => {
             let path = native.app(&format!("msg/{}", step(native.message())));
             Ok(vec![("message", native.get(&path).await?.text)])
         }
-        Operation::MessageResend => {
-            let (message, endpoint) = (step(native.message()), native.named()?);
-            let path = native.app(&format!("msg/{message}/endpoint/{endpoint}/resend"));
-            native.send(Method::POST, &path).await?;
-            Ok(Answers::new())
-        }
+        Operation::MessageResend => native.resent().await,
     }
 }
 
@@ -211,6 +189,33 @@ impl Native<'_> {
         let store = &self.customers.state.store;
         let found = store.get_endpoint(self.application.id, &Reference(id.to_owned())).await?;
         Ok(vec![("endpoint", endpoint::in_full(&found, self.secret_rules(), self.shows_secret))])
+    }
+
+    /// Enables the endpoint that the route names.
+    async fn enabled(&self) -> Result<Answers> {
+        let enabled = self.send(Method::POST, &self.at_endpoint("/enable")?).await?;
+        let mut answers = self.endpoint(self.named()?).await?;
+        answers.push(enabled.discarded()?);
+        Ok(answers)
+    }
+
+    /// Sends a test event.
+    async fn tested(&self, path: &str) -> Result<Answers> {
+        Ok(vec![("message", self.send(Method::POST, path).await?.text)])
+    }
+
+    async fn example(&self) -> Result<Answers> {
+        let name = step(self.call.event_type.as_deref().unwrap_or_default());
+        let uid = step(&self.application.public_id());
+        let path = format!("/api/v1/event-type/{name}/example?app_id={uid}");
+        Ok(vec![("example", self.get(&path).await?.text)])
+    }
+
+    async fn resent(&self) -> Result<Answers> {
+        let (message, endpoint) = (step(self.message()), self.named()?);
+        let path = self.app(&format!("msg/{message}/endpoint/{endpoint}/resend"));
+        self.send(Method::POST, &path).await?;
+        Ok(Answers::new())
     }
 
     async fn endpoints(&self) -> Result<Answers> {

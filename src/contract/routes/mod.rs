@@ -1,7 +1,7 @@
 //! The customer-facing API that a contract declares: `[[routes]]`, `[templates]`, `[ids]`,
 //! `[keys]` and `[errors]`.
 //!
-//! A route translates and has no logic of its own. [`Route::read`] makes of a customer's
+//! A route translates and has no logic of its own. [`Routes::read`] makes of a customer's
 //! request the native call that it stands for, and [`Routes::answer`] writes the native
 //! answer the way the company documents it.
 
