@@ -16,6 +16,19 @@ pub enum Pending {
     Drop,
 }
 
+/// A lane that takes nothing in, until this is dropped: also where a transition breaks off.
+struct Held<'a> {
+    engine: &'a Engine,
+    id: EndpointId,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.engine.lanes().let_go(self.id, self.engine.0.clock.now());
+        self.engine.0.wake.notify_one();
+    }
+}
+
 impl Engine {
     /// Changes an endpoint, in the store and for what is queued.
     ///
@@ -103,10 +116,8 @@ impl Engine {
         transition: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         self.lanes().hold(id);
-        let outcome = transition.await;
-        self.lanes().let_go(id, self.0.clock.now());
-        self.0.wake.notify_one();
-        outcome
+        let _held = Held { engine: self, id };
+        transition.await
     }
 
     /// Takes a changed endpoint over into the lanes.
