@@ -212,3 +212,24 @@ async fn more_than_fifty_failures_in_an_hour_pause_it_until_a_person_enables_it(
     let requests = receiver.wait_for(52).await;
     assert!(crate::text(&requests[51]).contains(r#"{"last":true}"#));
 }
+
+#[tokio::test]
+async fn logs_of_large_events_come_in_short_pages() {
+    let server = server().await;
+    let workspace = workspace(&server).await;
+    let (path, _) = create(&workspace, orders("http://127.0.0.1:9/")).await;
+    const LARGE: usize = 9;
+    for _ in 0..LARGE {
+        let payload = format!("{{\"text\":\"{}\"}}", "x".repeat(1_000_000));
+        let message = server.publish("klink", "workspace_1", "contact.created", &payload).await;
+        server.wait_for_attempts("klink", "workspace_1", &message, 1).await;
+    }
+    let (mut seen, mut cursor) = (0, String::new());
+    while seen < LARGE {
+        let path = format!("{path}/logs?limit=250{cursor}");
+        let page = workspace.call("GET", &path, Value::Null).await.expect(200);
+        seen += page["logs"].as_array().unwrap().len();
+        cursor = page["cursor"].as_str().map(|text| format!("&cursor={text}")).unwrap_or_default();
+        assert_eq!(cursor.is_empty(), seen == LARGE, "{seen}");
+    }
+}
