@@ -91,7 +91,7 @@ fn has_endpoints(operation: Operation) -> bool {
 }
 
 fn parameters(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|step| step.strip_prefix('{')?.strip_suffix('}'))
+    path.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
 }
 
 /// The templates that say what a route is about.

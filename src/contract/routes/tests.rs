@@ -237,6 +237,23 @@ fn routes_that_collide_are_found() {
 }
 
 #[test]
+fn a_parameter_may_have_something_behind_it() {
+    let text = "[[routes]]\nmethod = \"GET\"\npath = \"/hooks/{id}.json\"\n\
+        operation = \"endpoint.get\"\n\
+        [[routes]]\nmethod = \"GET\"\npath = \"/hooks/count.json\"\n\
+        operation = \"endpoint.list\"\n";
+    let contract = Contract::load("acme.toml", &format!("{BASE}{text}")).unwrap();
+    let find = |path: &str| match contract.routes().find(&Method::GET, path) {
+        Matched::Route(route, parameters) => Some((route.operation, parameters)),
+        Matched::OtherMethods(_) | Matched::Nothing => None,
+    };
+    let named = vec![("id".to_owned(), "ep_1".to_owned())];
+    assert_eq!(find("/hooks/ep_1.json"), Some((Operation::EndpointGet, named)));
+    assert_eq!(find("/hooks/count.json"), Some((Operation::EndpointList, Vec::new())));
+    assert_eq!(find("/hooks/ep_1"), None);
+}
+
+#[test]
 fn statuses_and_bodies_belong_together() {
     let get = |lines: &str| route(&format!("operation = \"endpoint.get\"\n{lines}"));
     assert_problem(&get("status = 404"), 6, &["200 to 299"]);
