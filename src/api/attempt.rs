@@ -234,7 +234,7 @@ async fn answer(
         None => Vec::new(),
     };
     let show = |row| AttemptOut::new(row, content);
-    Ok(Json(request.answer(rows, |row| row.attempt.id, show)))
+    Ok(Json(request.answer_within(rows, AttemptRow::bytes, |row| row.attempt.id, show)))
 }
 
 /// List the attempts at an endpoint

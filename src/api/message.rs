@@ -248,7 +248,7 @@ async fn list(
     let rows = state.store.list_messages(application.id, filter, request.page()).await?;
     let with_content = query.with_content.unwrap_or(true);
     let show = |row: Arc<Message>| MessageOut::new(&row, with_content);
-    Ok(Json(request.answer(rows, |row| row.id, show)))
+    Ok(Json(request.answer_within(rows, |row| row.payload.len(), |row| row.id, show)))
 }
 
 /// Get a message

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::{Error, FieldError, Id, IdKind, Result};
-use crate::store::Page;
+use crate::store::{PAGE_BYTES, Page};
 
 /// Items in a page where the request doesn't say.
 const DEFAULT_LIMIT: u32 = 50;
@@ -89,12 +89,30 @@ impl<K: IdKind> PageRequest<K> {
     /// Makes the answer from the rows read for [`PageRequest::page`].
     pub(super) fn answer<R, T>(
         &self,
-        mut rows: Vec<R>,
+        rows: Vec<R>,
         id: impl Fn(&R) -> Id<K>,
         show: impl FnMut(R) -> T,
     ) -> List<T> {
-        let done = rows.len() <= self.limit;
-        rows.truncate(self.limit);
+        self.answer_within(rows, |_| 0, id, show)
+    }
+
+    /// The same of rows that break off at [`PAGE_BYTES`], each of which has so many.
+    pub(super) fn answer_within<R, T>(
+        &self,
+        mut rows: Vec<R>,
+        bytes: impl Fn(&R) -> usize,
+        id: impl Fn(&R) -> Id<K>,
+        show: impl FnMut(R) -> T,
+    ) -> List<T> {
+        let mut before: usize = 0;
+        let fitting = rows.iter().take(self.limit).take_while(|row| {
+            let fits = before <= PAGE_BYTES;
+            before += bytes(row);
+            fits
+        });
+        let fitting = fitting.count();
+        let done = rows.len() <= fitting;
+        rows.truncate(fitting);
         if self.backwards {
             rows.reverse();
         }

@@ -332,6 +332,10 @@ fn explain(message: &str) -> (String, Option<String>) {
             let what = if rest.starts_with("field") { "unknown key" } else { "unknown value" };
             (format!("{what} `{word}`"), hint)
         }
+        _ if message == "invalid type: map, expected a sequence" => {
+            let hint = "there can be several, so it has two brackets, as [[signature]]".to_owned();
+            ("this is a section, and a list of them was expected".to_owned(), Some(hint))
+        }
         _ => (message.to_owned(), None),
     }
 }

@@ -16,7 +16,7 @@ pub struct Name {
 const NAMES: [(&str, &str); 33] = [
     ("id", "The message's id, `msg_…`: the same over all attempts."),
     ("timestamp", "When this attempt starts. A time needs a filter that says how it is written."),
-    ("nonce", "32 hexadecimal digits that no other attempt has."),
+    ("nonce", "64 hexadecimal digits that no other attempt has."),
     ("payload", "What was published, byte for byte."),
     ("environment", "The environment's name."),
     ("event.id", "The publisher's own event id, or the message's where there is none."),
@@ -57,7 +57,10 @@ const FILTERS: [(&str, &str); 40] = [
     ("date", "A time in a format of `strftime`: `timestamp|date(\"%Y%m%dT%H%M%SZ\")`."),
     ("default", "Another value where this one isn't defined: `event.group|default(\"none\")`."),
     ("elements", "The elements of a JSON list, to loop over."),
-    ("form", "A JSON object as a form: `a[b]=c`; `form(\"repeat\")` says how lists are named."),
+    (
+        "form",
+        "A JSON object as a form: `a[b]=c`; `form(\"[]\")` says how lists are named: `[0]` where left out, `[]`, or nothing.",
+    ),
     ("hex", "The text, or the bytes of a digest, in hexadecimal."),
     ("hmac_sha1", "The HMAC-SHA1 of a text under a key: `body|hmac_sha1(secret)|hex`."),
     ("hmac_sha256", "The same with SHA-256."),

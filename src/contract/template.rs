@@ -298,6 +298,10 @@ fn hint_for_name(name: &str, place: Place, more: &[String]) -> Option<String> {
     if let Some(member) = name.strip_prefix("payload.") {
         return Some(format!("members of the payload are read with payload|member(\"{member}\")"));
     }
+    if name == "secret" {
+        let hint = "templates see it only in the content of plain digests, and in handshakes";
+        return Some(hint.to_owned());
+    }
     if name.starts_with("signature.") || name.starts_with("signatures.") {
         let hint = "a signature can be named where nothing of what it is made over is missing yet";
         return Some(hint.to_owned());
@@ -308,7 +312,14 @@ fn hint_for_name(name: &str, place: Place, more: &[String]) -> Option<String> {
         let (noun, _) = name.split_once('.').unwrap_or((name, ""));
         let members: Vec<&str> =
             known.into_iter().filter(|known| known.split('.').next() == Some(noun)).collect();
-        (!members.is_empty()).then(|| format!("there is {}", members.join(", ")))
+        let first = |known: &'static str| known.split('.').next().unwrap_or(known);
+        let mut near = members;
+        if near.is_empty() {
+            near = place.names().map(first).collect();
+            near.sort_unstable();
+            near.dedup();
+        }
+        Some(format!("there is {}", near.join(", ")))
     })
 }
 

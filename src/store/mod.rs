@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use crate::domain::{
     ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, DeliveryState,
     Endpoint, EndpointId, EndpointState, EventType, HistoryEntry, HistoryId, KeyId, LedgerLine,
-    Message, MessageId, Next, NodeId, PausePolicy, Reference, Result, SigningSecret, Timestamp,
-    Trigger,
+    Message, MessageId, Next, NodeId, Outcome, PausePolicy, Reference, Result, SigningSecret,
+    Timestamp, Trigger,
 };
 
 mod arrivals;
@@ -110,6 +110,10 @@ pub struct Recorded {
     pub ended_at: Timestamp,
 }
 
+/// After so many bytes of payloads and answers a list of messages or attempts breaks off, with
+/// one row more, which tells that it goes on.
+pub const PAGE_BYTES: usize = 4 << 20;
+
 /// Where reading a list starts, and how much of it to read.
 #[derive(Clone, Debug)]
 pub struct Page<K> {
@@ -185,6 +189,18 @@ pub struct AttemptFilter {
 pub struct AttemptRow {
     pub attempt: Attempt,
     pub message: Arc<Message>,
+}
+
+impl AttemptRow {
+    /// What it counts towards [`PAGE_BYTES`].
+    pub fn bytes(&self) -> usize {
+        let answer = match &self.attempt.outcome {
+            // As many as it can become in JSON, where a control character is `\u0001`.
+            Outcome::Answered(answer) => 6 * answer.body.len(),
+            Outcome::Failed(_) => 0,
+        };
+        self.message.payload.len() + answer
+    }
 }
 
 /// A delivery as it stands.
@@ -374,6 +390,7 @@ pub trait Store: Send + Sync {
         application: ApplicationId,
         reference: &Reference,
     ) -> Result<Arc<Message>>;
+    /// No further than [`PAGE_BYTES`] lets it.
     async fn list_messages(
         &self,
         application: ApplicationId,
@@ -430,6 +447,7 @@ pub trait Store: Send + Sync {
     async fn recover(&self) -> Result<()>;
 
     // Attempts.
+    /// No further than [`PAGE_BYTES`] lets it.
     async fn list_attempts(
         &self,
         application: ApplicationId,

@@ -167,3 +167,34 @@ async fn limits_and_iterators_out_of_range_are_refused_by_every_list() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_page_of_large_payloads_ends_early_and_loses_none() {
+    const LARGE: usize = 7;
+    let server = TestServer::start(&[HOME]).await;
+    server.application(HOME, "app-0").await;
+    let fields = json!({ "url": "http://127.0.0.1:9/", "uid": "receiver" });
+    server.endpoint(HOME, "app-0", fields).await;
+    for _ in 0..LARGE {
+        let payload = format!("\"{}\"", "x".repeat(1_000_000));
+        let message = server.publish(HOME, "app-0", "e", &payload).await;
+        server.wait_for_attempts(HOME, "app-0", &message, 1).await;
+    }
+    for (path, query) in [
+        ("/api/v1/app/app-0/msg", "limit=250"),
+        ("/api/v1/app/app-0/attempt/endpoint/receiver", "limit=250&with_msg=true"),
+    ] {
+        let (first, list) = page(&server, path, query).await;
+        assert!(!first.is_empty() && first.len() < LARGE, "{path}: {}", first.len());
+        assert_eq!(list["done"], false);
+        let next = format!("{query}&iterator={}", list["iterator"].as_str().unwrap());
+        let (second, list) = page(&server, path, &next).await;
+        assert_eq!(list["done"], true);
+        let back = format!("{query}&iterator={}", list["prevIterator"].as_str().unwrap());
+        let (before, _) = page(&server, path, &back).await;
+        assert_eq!(before.last(), first.last(), "what stands right before comes first");
+        let mut all = [first, second].concat();
+        all.dedup();
+        assert_eq!(all.len(), LARGE, "{path}");
+    }
+}

@@ -243,3 +243,24 @@ async fn a_test_event_goes_the_whole_way_and_is_in_the_log() {
     .await;
     assert_eq!((&logs["logs"][0]["test"], &logs["logs"][0]["status"]), (&json!(true), &json!(200)));
 }
+
+#[tokio::test]
+async fn logs_of_large_events_come_in_short_pages() {
+    let server = server().await;
+    let workspace = workspace(&server).await;
+    let (path, _) = create(&workspace, orders("http://127.0.0.1:9/")).await;
+    const LARGE: usize = 9;
+    for _ in 0..LARGE {
+        let payload = format!("{{\"text\":\"{}\"}}", "x".repeat(1_000_000));
+        let message = server.publish("klink", "workspace_1", "contact.created", &payload).await;
+        server.wait_for_attempts("klink", "workspace_1", &message, 1).await;
+    }
+    let (mut seen, mut cursor) = (0, String::new());
+    while seen < LARGE {
+        let path = format!("{path}/logs?limit=250{cursor}");
+        let page = workspace.call("GET", &path, Value::Null).await.expect(200);
+        seen += page["logs"].as_array().unwrap().len();
+        cursor = page["cursor"].as_str().map(|text| format!("&cursor={text}")).unwrap_or_default();
+        assert_eq!(cursor.is_empty(), seen == LARGE, "{seen}");
+    }
+}

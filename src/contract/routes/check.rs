@@ -1,17 +1,21 @@
 //! Tries routes out when a contract is loaded: each request template with stand-ins for what
 //! customers send, each response with samples of what the operation answers.
 
+use http::Method;
 use minijinja::Value;
 use serde_json::Value as Json;
 use toml::Spanned;
 
 use super::filters::{OMITTED, REFUSED};
 use super::load::{RawRoute, report};
-use super::operation::{Field, Kind, Operation, is_list};
+use super::operation::{Field, Input, Kind, Operation, is_list};
 use super::probe::Probe;
 use super::template::TemplateId;
 use super::{Context, Route, Routes, native, request};
 use crate::contract::problem::{Problems, did_you_mean};
+
+/// What a route knows of a customer's request.
+const REQUEST: [&str; 3] = ["path", "query", "body"];
 
 /// Renders the body of errors.
 pub(super) fn error_body(routes: &Routes, body: &TemplateId, problems: &mut Problems<'_>) {
@@ -45,6 +49,10 @@ pub(super) fn route(
     problems: &mut Problems<'_>,
 ) -> Route {
     names_of_path(routes, &route, problems);
+    for template in names(&route) {
+        name(routes, template, problems);
+    }
+    route.reads_body = reads_body(routes, &route, section, problems);
     match &route.request {
         Some(template) => {
             if let Some(made) = tried(routes, template, problems) {
@@ -83,14 +91,76 @@ fn has_endpoints(operation: Operation) -> bool {
 }
 
 fn parameters(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|step| step.strip_prefix('{')?.strip_suffix('}'))
+    path.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+}
+
+/// The templates that say what a route is about.
+fn names(route: &Route) -> impl Iterator<Item = &TemplateId> {
+    route.nouns.iter().map(|(_, template)| template).chain(&route.application)
+}
+
+fn templates(route: &Route) -> impl Iterator<Item = &TemplateId> {
+    names(route).chain(&route.request).chain(&route.response)
+}
+
+/// Tries out what says what a route is about.
+fn name(routes: &Routes, template: &TemplateId, problems: &mut Problems<'_>) {
+    for name in routes.templates.names(template) {
+        let root = name.split('.').next().unwrap_or_default();
+        if !REQUEST.contains(&root) {
+            let hint = did_you_mean(root, REQUEST)
+                .unwrap_or_else(|| format!("there is {}", REQUEST.join(", ")));
+            let message = format!("`{name}` isn't defined here");
+            report(routes.templates.problem(template, message, Some(hint)), problems);
+            return;
+        }
+    }
+    let rendered = routes.templates.render(template, &probes());
+    let rendered =
+        rendered.or_else(|_| routes.templates.render(template, &plain_texts(routes, template)));
+    if let Err(error) = rendered {
+        report(error, problems);
+    }
+}
+
+/// Whether the body of a request matters. What a GET or a DELETE has as a body has no meaning
+/// (RFC 9110, section 9.3), and isn't read.
+fn reads_body(
+    routes: &Routes,
+    route: &Route,
+    section: &Spanned<RawRoute>,
+    problems: &mut Problems<'_>,
+) -> bool {
+    let of_body = |name: &str| name.split('.').next() == Some("body");
+    let can = !matches!(route.method, Method::GET | Method::DELETE);
+    let unread = || format!("the body of a {} isn't read", route.method);
+    let mut named = false;
+    for template in templates(route) {
+        let name = routes.templates.names(template).into_iter().find(|name| of_body(name));
+        if let Some(name) = name {
+            named = true;
+            if !can {
+                let message = format!("`{name}`: {}", unread());
+                let hint = Some("what it takes is in the query or the path".to_owned());
+                report(routes.templates.problem(template, message, hint), problems);
+            }
+        }
+    }
+    let required = section.get_ref().required.as_ref();
+    for name in required.map(|names| names.get_ref().as_slice()).unwrap_or_default() {
+        if of_body(name.get_ref()) {
+            named = true;
+            if !can {
+                problems.at(name.span().start, unread(), None);
+            }
+        }
+    }
+    can && (named || matches!(route.operation.input(), Input::Body(_)))
 }
 
 /// What templates say of the path must be in it.
 fn names_of_path(routes: &Routes, route: &Route, problems: &mut Problems<'_>) {
-    let names = route.nouns.iter().map(|(_, template)| template);
-    let all = names.chain(&route.application).chain(&route.request).chain(&route.response);
-    for template in all {
+    for template in templates(route) {
         for name in routes.templates.names(template) {
             let Some(parameter) = name.strip_prefix("path.") else { continue };
             if parameters(&route.path).any(|known| known == parameter) {
@@ -108,10 +178,14 @@ fn names_of_path(routes: &Routes, route: &Route, problems: &mut Problems<'_>) {
     }
 }
 
+/// Stand-ins for all that a customer can send.
+fn probes() -> Context {
+    Context::from(REQUEST.map(|root| (root, Probe::value(root))))
+}
+
 /// What a request template makes of stand-ins.
 fn tried(routes: &Routes, template: &TemplateId, problems: &mut Problems<'_>) -> Option<Json> {
-    let probes = Context::from(["path", "query", "body"].map(|root| (root, Probe::value(root))));
-    let made = routes.templates.render_json(template, &probes).or_else(|_| {
+    let made = routes.templates.render_json(template, &probes()).or_else(|_| {
         // Filters that want a text can't take a stand-in.
         routes.templates.render_json(template, &plain_texts(routes, template))
     });
@@ -126,11 +200,16 @@ fn tried(routes: &Routes, template: &TemplateId, problems: &mut Problems<'_>) ->
 
 /// A text for each name that a template uses.
 fn plain_texts(routes: &Routes, template: &TemplateId) -> Context {
+    texts(routes.templates.names(template).iter().map(String::as_str))
+}
+
+/// A text for each of these names of a request, and nothing else.
+fn texts<'a>(names: impl Iterator<Item = &'a str>) -> Context {
     let mut tree = serde_json::Map::new();
-    for root in ["path", "query", "body"] {
+    for root in REQUEST {
         tree.insert(root.to_owned(), Json::Object(serde_json::Map::new()));
     }
-    for name in routes.templates.names(template) {
+    for name in names {
         let mut steps = name.split('.').peekable();
         let mut here = &mut tree;
         while let Some(step) = steps.next() {
@@ -143,8 +222,7 @@ fn plain_texts(routes: &Routes, template: &TemplateId) -> Context {
             here = members;
         }
     }
-    let root = |name: &'static str| (name, Value::from(minijinja::value::Serde(&tree[name])));
-    Context::from([root("path"), root("query"), root("body")])
+    Context::from(REQUEST.map(|root| (root, Value::from(minijinja::value::Serde(&tree[root])))))
 }
 
 /// Whether what a request template makes is the operation's input.
@@ -206,9 +284,11 @@ fn response(routes: &Routes, route: &Route, template: &TemplateId, problems: &mu
         report(error, problems);
         return;
     }
-    for variant in 0..2 {
-        let mut context =
-            Context::from(["path", "query", "body"].map(|root| (root, Probe::value(root))));
+    let in_path: Vec<String> =
+        parameters(&route.path).map(|parameter| format!("path.{parameter}")).collect();
+    let least = texts(in_path.iter().chain(&route.required).map(String::as_str));
+    for (variant, request) in [probes(), least].into_iter().enumerate() {
+        let mut context = request;
         context.insert("application", Value::from_pairs([("uid", "u"), ("name", "n")]));
         context.insert("environment", Value::from("production"));
         for (name, samples) in &answers {
@@ -220,7 +300,11 @@ fn response(routes: &Routes, route: &Route, template: &TemplateId, problems: &mu
             };
             context.insert(name, value);
         }
-        if let Err(error) = routes.templates.render_json(template, &context) {
+        if let Err(mut error) = routes.templates.render_json(template, &context) {
+            if variant > 0 && error.hint.is_none() {
+                let hint = "what can be missing needs a default: {{ body.name|default(none) }}";
+                error.hint = Some(hint.to_owned());
+            }
             report(error, problems);
             return;
         }
@@ -234,7 +318,7 @@ fn unknown_name(
     template: &TemplateId,
     answers: &[(&'static str, [&'static str; 2])],
 ) -> Option<crate::contract::template::TemplateError> {
-    const ALWAYS: [&str; 5] = ["application", "environment", "path", "query", "body"];
+    const ALWAYS: [&str; 5] = ["application", "environment", REQUEST[0], REQUEST[1], REQUEST[2]];
     for name in routes.templates.names(template) {
         let (root, member) = name.split_once('.').unwrap_or((&name, ""));
         if ALWAYS.contains(&root) {

@@ -5,6 +5,9 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 
 use super::probe::Probe;
 
+/// Begins what request templates say about values. Customers' own texts can't begin with it.
+pub(super) const MARK: char = '\u{1}';
+
 /// What a request template writes for a name that the customer didn't send: the member that
 /// has it as its value is left out.
 pub(super) const OMITTED: &str = "\u{1}omitted\u{1}";

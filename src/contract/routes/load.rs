@@ -109,7 +109,7 @@ pub(in crate::contract) struct RawRoute {
     /// The template of the message's id: `{{ path.message }}` where left out.
     message: Key<String>,
     /// What the request must have: names such as `body.url` or `query.topic`.
-    required: Key<Vec<Spanned<String>>>,
+    pub(super) required: Key<Vec<Spanned<String>>>,
     /// The template of the operation's input, as a JSON object. `path`, `query` and `body` are
     /// known; members whose value wasn't sent are left out.
     request: Key<String>,
@@ -143,8 +143,8 @@ pub(in crate::contract) struct RawApi<'a> {
 
 /// Builds a contract's API, and tries it out.
 pub(in crate::contract) fn routes(raw: &RawApi<'_>, problems: &mut Problems<'_>) -> Routes {
-    let mut built =
-        Routes { keys: keys(raw.keys, problems), ids: Arc::new(ids(raw.ids)), ..Routes::default() };
+    let mut built = Routes { keys: keys(raw.keys, problems), ..Routes::default() };
+    built.ids = Arc::new(ids(raw.ids, problems));
     partials(raw.templates, &mut built.templates, problems);
     built.errors = errors(raw.errors, &mut built.templates, problems);
     if let Some(body) = &built.errors.body {
@@ -181,6 +181,13 @@ fn keys(section: Option<&Spanned<RawKeys>>, problems: &mut Problems<'_>) -> KeyR
         Some(key) => Some(key.get_ref().clone()).filter(|scheme| !scheme.is_empty()),
         None => default.scheme.filter(|_| header == default.header),
     };
+    for key in [&raw.scheme, &raw.prefix].into_iter().flatten() {
+        if !key.get_ref().bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = format!("`{}` can't be sent in a header", key.get_ref().escape_debug());
+            let hint = "letters, digits and signs, without spaces".to_owned();
+            problems.at(key.span().start, message, Some(hint));
+        }
+    }
     let characters = or(&raw.characters, default.characters);
     if let Some(key) = &raw.characters
         && !KEY_CHARACTERS.contains(&characters)
@@ -193,9 +200,18 @@ fn keys(section: Option<&Spanned<RawKeys>>, problems: &mut Problems<'_>) -> KeyR
     KeyRules { header, scheme, prefix: or(&raw.prefix, default.prefix), characters }
 }
 
-fn ids(raw: &RawIds) -> Ids {
-    let form =
-        |key: &Key<String>| key.as_ref().map_or(IdForm::Native, |key| IdForm::of(key.get_ref()));
+fn ids(raw: &RawIds, problems: &mut Problems<'_>) -> Ids {
+    let mut form = |key: &Key<String>| {
+        let Some(key) = key else { return IdForm::Native };
+        // Ids stand in paths.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if !key.get_ref().bytes().all(plain) {
+            let message = format!("`{}` can't begin an id", key.get_ref().escape_debug());
+            let hint = "letters, digits and `_`, `-` or `.`".to_owned();
+            problems.at(key.span().start, message, Some(hint));
+        }
+        IdForm::of(key.get_ref())
+    };
     Ids { endpoint: form(&raw.endpoint), message: form(&raw.message), attempt: form(&raw.attempt) }
 }
 
@@ -262,7 +278,8 @@ fn errors(raw: &RawErrors, templates: &mut TemplateSet, problems: &mut Problems<
             continue;
         };
         let status = word.status.as_ref().and_then(|key| {
-            let status = StatusCode::from_u16(*key.get_ref()).ok().filter(|s| s.as_u16() >= 400);
+            let status = StatusCode::from_u16(*key.get_ref()).ok();
+            let status = status.filter(|one| one.is_client_error() || one.is_server_error());
             if status.is_none() {
                 problems.at(key.span().start, "an error has a status from 400 to 599", None);
             }
@@ -308,6 +325,7 @@ fn route(
         response: optional(&raw.response, "response", Use::Response),
         status: status(raw, operation, problems),
         required: required(raw, problems),
+        reads_body: false,
         method: method?,
         path,
         operation,

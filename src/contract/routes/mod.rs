@@ -49,8 +49,10 @@ pub struct Route {
     pub status: StatusCode,
     /// Which application it is about; the key's own where there is none.
     application: Option<TemplateId>,
-    /// What else its path names.
+    /// What else the request names.
     nouns: Vec<(Noun, TemplateId)>,
+    /// Whether what the customer sends as a body is looked at.
+    reads_body: bool,
     request: Option<TemplateId>,
     /// Paths into what the customer sends that have to be there.
     required: Vec<String>,

@@ -1,10 +1,9 @@
-//! JSON as templates see it: an answer of the native API, or what a customer sent.
+//! An answer of the native API as templates see it.
 
 use std::fmt;
 
 use bytes::Bytes;
 use minijinja::Value;
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -99,13 +98,4 @@ impl<'de> Visitor<'de> for Native<'_> {
 
 fn verbatim(raw: Box<RawValue>) -> Value {
     Value::from_object(RawText::new(Bytes::from(String::from(Box::<str>::from(raw)))))
-}
-
-/// What a customer sent: plain values, nothing verbatim.
-///
-/// # Errors
-/// Where it isn't JSON.
-pub(super) fn read_plain(text: &[u8]) -> Result<Value, serde_json::Error> {
-    let value = serde_json::Value::deserialize(&mut serde_json::Deserializer::from_slice(text))?;
-    Ok(Value::from(minijinja::value::Serde(value)))
 }

@@ -1,13 +1,16 @@
 //! Stand-ins for what customers will send, by which a request template is tried out: each
 //! knows the name it stands for, and so tells where in the native request that name ends up.
 
+use std::fmt;
 use std::sync::Arc;
 
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object, ObjectRepr};
 
-/// Begins and ends the mark of a probe; no contract writes a control character into JSON.
-const MARK: char = '\u{1}';
+use super::filters::MARK;
+
+/// The steps of a path behind which a stand-in has no items.
+const DEEPEST: usize = 8;
 
 /// Stands for a value of a request, such as `body.events`.
 #[derive(Debug)]
@@ -40,8 +43,17 @@ impl Object for Probe {
         Some(Probe::value(&format!("{}.{key}", self.path)))
     }
 
-    /// Templates may go through a list.
+    /// Templates may go through a list. Somewhere there is an end to lists of lists: whoever
+    /// compares two stand-ins goes through all of them.
     fn enumerate(self: &Arc<Self>) -> Enumerator {
+        if self.path.matches('.').count() > DEEPEST {
+            return Enumerator::Empty;
+        }
         Enumerator::Values(vec![Probe::value(&format!("{}.0", self.path))])
+    }
+
+    /// For filters that take a text, and for what is put together of several.
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.mark())
     }
 }

@@ -3,10 +3,10 @@
 use minijinja::Value;
 use serde_json::Value as Json;
 
-use super::filters::{OMITTED, REFUSED};
+use super::filters::{MARK, OMITTED, REFUSED};
 use super::probe::Probe;
 use super::template::TemplateId;
-use super::{Context, Input, Noun, Route, Routes, native};
+use super::{Context, Noun, Route, Routes};
 use crate::domain::{Error, ErrorCode, FieldError, Result};
 
 /// What a customer sent to a route.
@@ -49,13 +49,15 @@ impl Routes {
     /// # Errors
     /// What is wrong with it, with the customer's own names for its fields.
     pub fn read(&self, route: &Route, request: &CustomerRequest) -> Result<Call> {
-        let mut context = Context::from([
-            ("path", texts(&request.path)),
-            ("query", texts(&request.query)),
-            ("body", Value::from_pairs::<_, &str, Value>([])),
+        let body = if route.reads_body { body(&request.body)? } else { nothing() };
+        let context = Context::from([
+            ("path", texts(&request.path)?),
+            ("query", texts(&request.query)?),
+            ("body", body),
         ]);
+        let application = route.application.as_ref();
         let mut call = Call {
-            application: self.name(route.application.as_ref(), &context)?,
+            application: application.map(|one| self.name(one, &context)).transpose()?,
             endpoint: None,
             event_type: None,
             message: None,
@@ -63,7 +65,7 @@ impl Routes {
             context: Context::new(),
         };
         for (noun, template) in &route.nouns {
-            let Some(text) = self.name(Some(template), &context)? else { continue };
+            let text = self.name(template, &context)?;
             match noun {
                 Noun::Endpoint => {
                     call.endpoint = Some(self.ids.endpoint(&text).ok_or_else(Error::not_found)?)
@@ -71,9 +73,6 @@ impl Routes {
                 Noun::Message => call.message = Some(self.ids.message(&text).unwrap_or(text)),
                 Noun::EventType => call.event_type = Some(text),
             }
-        }
-        if matches!(route.operation.input(), Input::Body(_)) {
-            context.insert("body", body(&request.body)?);
         }
         require(&route.required, &context)?;
         if let Some(template) = &route.request {
@@ -83,9 +82,12 @@ impl Routes {
         Ok(call)
     }
 
-    fn name(&self, template: Option<&TemplateId>, context: &Context) -> Result<Option<String>> {
-        let Some(template) = template else { return Ok(None) };
-        self.templates.render(template, context).map(Some).map_err(internal)
+    fn name(&self, template: &TemplateId, context: &Context) -> Result<String> {
+        self.templates.render(template, context).map_err(|_| {
+            // It was tried out with the contract, so something isn't there or isn't a text.
+            let names = self.templates.names(template);
+            require(&names, context).err().unwrap_or_else(Error::not_found)
+        })
     }
 
     fn input(
@@ -112,28 +114,55 @@ fn internal(error: crate::contract::template::TemplateError) -> Error {
     Error::internal(super::located(error))
 }
 
-fn texts(pairs: &[(String, String)]) -> Value {
+fn texts(pairs: &[(String, String)]) -> Result<Value> {
+    if pairs.iter().any(|(_, text)| text.starts_with(MARK)) {
+        return Err(marked());
+    }
     // Of a name that is given twice the first counts.
     let first_last = pairs.iter().rev();
-    Value::from_pairs(first_last.map(|(name, value)| (name.as_str(), Value::from(value.as_str()))))
+    let values = first_last.map(|(name, value)| (name.as_str(), Value::from(value.as_str())));
+    Ok(Value::from_pairs(values))
+}
+
+fn marked() -> Error {
+    let detail = "A text begins with the control character U+0001, which nothing here can hold";
+    Error::new(ErrorCode::BadRequest, detail)
+}
+
+fn nothing() -> Value {
+    Value::from_pairs::<_, &str, Value>([])
 }
 
 fn body(bytes: &[u8]) -> Result<Value> {
     if bytes.is_empty() {
-        return Ok(Value::from_pairs::<_, &str, Value>([]));
+        return Ok(nothing());
     }
     let invalid = |reason: String| {
         Error::new(ErrorCode::BadRequest, format!("The body isn't valid JSON: {reason}"))
     };
     let text = std::str::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
     crate::contract::json::validate(text).map_err(|error| invalid(error.to_string()))?;
-    let value = native::read_plain(bytes).map_err(|error| invalid(error.to_string()))?;
+    let value: Json = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    if has_mark(&value) {
+        return Err(marked());
+    }
+    let value = Value::from(minijinja::value::Serde(&value));
     match value.kind() {
         minijinja::value::ValueKind::Map => Ok(value),
         kind => Err(Error::new(
             ErrorCode::BadRequest,
             format!("The body must be a JSON object, not {kind}"),
         )),
+    }
+}
+
+/// Whether a text in it could be taken for what a request template says.
+fn has_mark(value: &Json) -> bool {
+    match value {
+        Json::String(text) => text.starts_with(MARK),
+        Json::Array(items) => items.iter().any(has_mark),
+        Json::Object(members) => members.values().any(has_mark),
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
     }
 }
 

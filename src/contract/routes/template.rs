@@ -23,8 +23,8 @@ use crate::contract::template::{BoundedOutput, Origin, TEMPLATE_BYTES, TemplateE
 pub const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 /// The steps that rendering an answer may take: a list may have a thousand endpoints.
 const FUEL: u64 = 2_000_000;
-/// How deep templates may include each other.
-const RECURSION: usize = 16;
+/// How deep templates may nest, of which the engine counts ten for each that is included.
+const RECURSION: usize = 64;
 /// How deep a value may be nested that is written as a whole.
 const VALUE_DEPTH: usize = 70;
 
@@ -155,21 +155,27 @@ impl TemplateSet {
         names
     }
 
-    /// Whether a template, or a partial template of the set, names this path.
-    pub(super) fn mentions(&self, id: &TemplateId, path: &str) -> bool {
-        let ends = |name: &str| name == path || name.ends_with(&format!(".{path}"));
-        let in_partials = self.partials().any(|name| {
-            let template = self.strict.get_template(name);
-            template
-                .is_ok_and(|template| template.undeclared_variables(true).iter().any(|n| ends(n)))
-        });
-        let source =
-            self.engine_of(id).get_template(&id.0).map(|template| template.source().to_owned());
-        let word = path.rsplit('.').next().unwrap_or(path);
-        in_partials
-            || self.names(id).iter().any(|name| ends(name))
-            // Variables of loops are not among the undeclared ones.
-            || source.is_ok_and(|source| source.contains(&format!(".{word}")))
+    /// Whether a template, or one that it includes, names this member of anything. It goes by
+    /// the text, because the engine doesn't tell whose members the variables of loops have.
+    pub(super) fn mentions(&self, id: &TemplateId, member: &str) -> bool {
+        let ways = [format!(".{member}"), format!("[\"{member}\"]"), format!("['{member}']")];
+        let named = |source: &str| ways.iter().any(|way| source.contains(way));
+        let mut waiting = vec![id.0.as_str()];
+        let mut seen = Vec::new();
+        while let Some(name) = waiting.pop() {
+            seen.push(name);
+            let Ok(template) = self.engine_of(id).get_template(name) else { continue };
+            let source = template.source();
+            if named(source) {
+                return true;
+            }
+            let includes = |partial: &&str| {
+                let quoted = [format!("\"{partial}\""), format!("'{partial}'")];
+                quoted.iter().any(|text| source.contains(text))
+            };
+            waiting.extend(self.partials().filter(includes).filter(|one| !seen.contains(one)));
+        }
+        false
     }
 
     /// Whether a template's source has this text in it.

@@ -53,6 +53,10 @@ fn unknown_words_are_answered_with_the_nearest() {
     assert_problem("[errors.codes]\nnot_found = { status = 200 }\n", 3, &["400 to 599"]);
     assert_problem("[keys]\ncharacters = 4\n", 3, &["22 to 256", "128 bits"]);
     assert_problem("[keys]\nheader = \"a b\"\n", 3, &["isn't a valid header name"]);
+    assert_problem("[keys]\nprefix = \"a\\n\"\n", 3, &["can't be sent"]);
+    assert_problem("[ids]\nendpoint = \"a/b\"\n", 3, &["can't begin an id"]);
+    assert_problem("[errors.codes]\nnot_found = { status = 799 }\n", 3, &["400 to 599"]);
+    assert_problem("[signature]\nheader = \"x\"\n", 2, &["[[signature]]"]);
 }
 
 #[test]
@@ -85,6 +89,20 @@ fn a_request_must_make_the_operations_input() {
 }
 
 #[test]
+fn stand_ins_can_be_used_as_texts_and_compared() {
+    for value in [
+        "{{ body.url|lower }}",
+        "{{ \"https://\" ~ body.host ~ \"/\" ~ body.path }}",
+        "{{ body.parts|join(\"/\") }}",
+        "{% if body.url == body.other %}{{ body.url }}{% else %}{{ body.other }}{% endif %}",
+        "{% if body.url in body.known %}\"a\"{% else %}{{ body.url }}{% endif %}",
+    ] {
+        let request = format!("operation = \"endpoint.create\"\nrequest = '{{\"url\": {value}}}'");
+        assert_eq!(problems(&route(&request)), [""; 0], "{value}");
+    }
+}
+
+#[test]
 fn a_response_can_only_name_what_is_answered() {
     let with =
         |response: &str| route(&format!("operation = \"endpoint.get\"\nresponse = '{response}'"));
@@ -110,6 +128,93 @@ fn secrets_are_shown_only_where_the_contract_reveals_them() {
 }
 
 #[test]
+fn only_what_a_template_includes_counts_as_shown() {
+    let partials = "[templates]\nshown = '{\"id\": {{ endpoint.id }}}'\n\
+        made = '{\"key\": {{ endpoint.secret }}}'\nouter = '{% include \"made\" %}'\n";
+    let with = |method: &str, operation: &str, response: &str| {
+        format!(
+            "[[routes]]\nmethod = \"{method}\"\npath = \"/hooks/{{id}}\"\n\
+             operation = \"{operation}\"\nresponse = '{response}'\n"
+        )
+    };
+    let rotate = with("POST", "endpoint.rotate", "{% include \"outer\" %}");
+    let get = with("GET", "endpoint.get", "{% include \"shown\" %}");
+    let text = format!("{BASE}{partials}{rotate}{get}");
+    let contract = Contract::load("acme.toml", &text).unwrap();
+    let shows: Vec<bool> = contract.routes().iter().map(super::Route::shows_secret).collect();
+    assert_eq!(shows, [true, false]);
+    for response in ["{% include \"outer\" %}", "{\"key\": {{ endpoint[\"secret\"] }}}"] {
+        let hidden = format!("{partials}{}", with("GET", "endpoint.get", response));
+        assert_problem(&hidden, 10, &["doesn't reveal"]);
+    }
+    // Also where a loop has another name for it.
+    let each = "'[{% for one in endpoints %}{{ one.secret }}{% endfor %}]'";
+    let list = format!(
+        "[secret]\nreveal = true\n[templates]\nall = {each}\n[[routes]]\nmethod = \"GET\"\n\
+         path = \"/hooks\"\noperation = \"endpoint.list\"\n\
+         response = '{{\"keys\": \"a\"}}{{% if false %}}{{% include \"all\" %}}{{% endif %}}'\n"
+    );
+    let contract = Contract::load("acme.toml", &format!("{BASE}{list}")).unwrap();
+    assert!(contract.routes().iter().all(super::Route::shows_secret));
+}
+
+#[test]
+fn what_says_which_one_is_tried_out_too() {
+    let with = |lines: &str| route(&format!("operation = \"endpoint.delete\"\n{lines}"));
+    assert_problem(&with("endpoint = '{{ pth.id }}'"), 6, &["`pth.id`", "did you mean `path`"]);
+    assert_problem(&with("application = '{{ team }}'"), 6, &["`team`", "path, query, body"]);
+    assert_problem(&with("endpoint = '{{ path.id|trimm }}'"), 6, &["no filter"]);
+    assert_eq!(problems(&with("endpoint = '{{ body.id|lower }}'")), [""; 0]);
+    let get =
+        |lines: &str| with(lines).replace("POST", "GET").replace("endpoint.delete", "endpoint.get");
+    assert_problem(&get("endpoint = '{{ body.id }}'"), 6, &["`body.id`", "GET isn't read"]);
+    assert_problem(&get("required = [\"body.id\"]"), 6, &["GET isn't read"]);
+}
+
+#[test]
+fn a_response_goes_without_what_may_be_missing() {
+    let with = |required: &str, response: &str| {
+        route(&format!(
+            "operation = \"endpoint.get\"\nrequired = [{required}]\nresponse = '{response}'"
+        ))
+    };
+    let echo = "{\"format\": {{ body.format }}}";
+    assert_problem(&with("", echo), 7, &["isn't defined", "default(none)"]);
+    assert_eq!(problems(&with("\"body.format\"", echo)), [""; 0]);
+    assert_eq!(problems(&with("", "{\"f\": {{ query.f|default(none) }}}")), [""; 0]);
+    assert_eq!(problems(&with("", "{\"id\": {{ path.id }}}")), [""; 0]);
+}
+
+#[test]
+fn a_body_or_a_query_can_say_which_one() {
+    let text = "[[routes]]\nmethod = \"POST\"\npath = \"/hooks/delete\"\n\
+        operation = \"endpoint.delete\"\nendpoint = '{{ body.hook.id }}'\n\
+        application = '{{ query.team }}'\n";
+    let contract = Contract::load("acme.toml", &format!("{BASE}{text}")).unwrap();
+    let routes = contract.routes();
+    let read = |query: &[(&str, &str)], body: &str| {
+        let request = CustomerRequest {
+            path: Vec::new(),
+            query: query.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            body: body.as_bytes().to_vec(),
+        };
+        routes.read(routes.iter().next().unwrap(), &request)
+    };
+    let id: crate::domain::EndpointId = crate::domain::Id::from_bytes([7; 16]);
+    let good = format!(r#"{{"hook":{{"id":"{id}"}}}}"#);
+    let call = read(&[("team", "t")], &good).unwrap();
+    assert_eq!((call.application.as_deref(), call.endpoint), (Some("t"), Some(id.to_string())));
+    let missing = read(&[], &good).unwrap_err();
+    assert_eq!(missing.fields[0].location, ["query", "team"]);
+    let missing = read(&[("team", "t")], "{}").unwrap_err();
+    assert_eq!(missing.fields[0].location, ["body", "hook", "id"]);
+    for wrong in ["[]", "{\"id\":1}", "\"ep_\"", "7"] {
+        let refused = read(&[("team", "t")], &format!("{{\"hook\":{wrong}}}")).unwrap_err();
+        assert!(matches!(refused.code, ErrorCode::NotFound | ErrorCode::Validation), "{wrong}");
+    }
+}
+
+#[test]
 fn routes_that_collide_are_found() {
     let get = |path: &str| {
         format!("[[routes]]\nmethod = \"GET\"\npath = \"{path}\"\noperation = \"endpoint.list\"\n")
@@ -129,6 +234,23 @@ fn routes_that_collide_are_found() {
         assert_problem(&get(path), 4, &["isn't a path"]);
     }
     assert_eq!(problems(&format!("{}{}", get("/hooks/test"), get("/hooks/{id}"))), [""; 0]);
+}
+
+#[test]
+fn a_parameter_may_have_something_behind_it() {
+    let text = "[[routes]]\nmethod = \"GET\"\npath = \"/hooks/{id}.json\"\n\
+        operation = \"endpoint.get\"\n\
+        [[routes]]\nmethod = \"GET\"\npath = \"/hooks/count.json\"\n\
+        operation = \"endpoint.list\"\n";
+    let contract = Contract::load("acme.toml", &format!("{BASE}{text}")).unwrap();
+    let find = |path: &str| match contract.routes().find(&Method::GET, path) {
+        Matched::Route(route, parameters) => Some((route.operation, parameters)),
+        Matched::OtherMethods(_) | Matched::Nothing => None,
+    };
+    let named = vec![("id".to_owned(), "ep_1".to_owned())];
+    assert_eq!(find("/hooks/ep_1.json"), Some((Operation::EndpointGet, named)));
+    assert_eq!(find("/hooks/count.json"), Some((Operation::EndpointList, Vec::new())));
+    assert_eq!(find("/hooks/ep_1"), None);
 }
 
 #[test]
@@ -197,6 +319,14 @@ fn what_was_not_sent_is_left_out() {
     let null = read(r#"{"target":{"url":null},"topics":null}"#).unwrap();
     assert_eq!(null["url"], serde_json::Value::Null);
     assert!(null["filterTypes"].is_null() && null.get("filterTypes").is_some());
+}
+
+#[test]
+fn nobody_outside_says_what_is_left_out() {
+    for text in [r#""\u0001omitted\u0001""#, r#"["\u0001omitted\u0001"]"#, r#""\u0001refused:x""#] {
+        let refused = read(&format!(r#"{{"target":{{}},"topics":{text}}}"#)).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::BadRequest, "{text}");
+    }
 }
 
 #[test]

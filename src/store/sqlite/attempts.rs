@@ -13,7 +13,7 @@ use crate::domain::{
     Answer, Application, ApplicationId, Attempt, AttemptId, DeliveryId, EndpointId, Error,
     MessageId, Outcome, Timing,
 };
-use crate::store::{AttemptFilter, AttemptRow, Page};
+use crate::store::{AttemptFilter, AttemptRow, PAGE_BYTES, Page};
 
 const COLUMNS: &str = "message_id, id, endpoint_id, number, manual, url, started_at_us, \
     duration_us, resolve_us, connect_us, tls_us, wait_us, receive_us, status, headers, body, \
@@ -93,7 +93,18 @@ pub(super) fn list(
             first_of_all(keys, page)
         }
     };
-    keys.into_iter().map(|key| fetch(connection, &application, key)).collect()
+    let mut rows: Vec<AttemptRow> = Vec::new();
+    let mut bytes: usize = 0;
+    for key in keys {
+        let row = fetch(connection, &application, key)?;
+        let breaks_off = bytes > PAGE_BYTES;
+        bytes += row.bytes();
+        rows.push(row);
+        if breaks_off {
+            break;
+        }
+    }
+    Ok(rows)
 }
 
 pub(super) fn get(

@@ -14,7 +14,7 @@ use crate::domain::{
     Application, ApplicationId, Audience, Endpoint, Error, Message, MessageId, Reference,
     Timestamp, Trigger,
 };
-use crate::store::{Accepted, Job, Lease, MessageFilter, NewMessage, Page, Room};
+use crate::store::{Accepted, Job, Lease, MessageFilter, NewMessage, PAGE_BYTES, Page, Room};
 
 const COLUMNS: &str = "id, event_type, event_id, payload, channels, tags, created_at_us, \
     event_group, test";
@@ -203,8 +203,15 @@ pub(super) fn list(
         ":limit": page.limit,
     })?;
     let mut messages = Vec::new();
+    let mut bytes: usize = 0;
     while let Some(row) = rows.next()? {
-        messages.push(read(row, &application)?);
+        let message = read(row, &application)?;
+        let breaks_off = bytes > PAGE_BYTES;
+        bytes += message.payload.len();
+        messages.push(message);
+        if breaks_off {
+            break;
+        }
     }
     Ok(messages)
 }
