@@ -22,6 +22,9 @@ use crate::domain::{Audience, Error, FieldError, Message, Reference, Result, Tim
 use crate::engine::Published;
 use crate::store::{MessageFilter, NewMessage};
 
+/// Payloads in one page, in bytes. A single message may have more.
+const PAGE_MAX_BYTES: usize = 4 << 20;
+
 /// Channels or tags of one message.
 const LABELS_MAX: usize = 10;
 
@@ -222,9 +225,16 @@ pub(super) fn split_commas(values: &[String]) -> Vec<String> {
     values.iter().flat_map(|value| value.split(',')).map(str::to_owned).collect()
 }
 
+/// How many of these messages go into a page: all but the last where they have too many bytes.
+fn fitting(rows: &[Arc<Message>]) -> usize {
+    let bytes: usize = rows.iter().map(|row| row.payload.len()).sum();
+    if bytes > PAGE_MAX_BYTES && rows.len() > 1 { rows.len() - 1 } else { rows.len() }
+}
+
 /// List an application's messages
 ///
-/// Newest first.
+/// Newest first. A page of large payloads has fewer items than asked for; `done` tells whether
+/// there are more.
 #[utoipa::path(get, path = "/api/v1/app/{app_id}/msg", tag = "Message", operation_id = "v1.message.list",
     params(("app_id" = String, Path, description = "The application's id or uid"), PageQuery, ListQuery),
     responses((status = 200, body = List<MessageOut>), (status = 404, body = ErrorBody),
@@ -238,7 +248,10 @@ async fn list(
 ) -> ApiResult<Json<List<MessageOut>>> {
     let application = caller.application(&state, app_id).await?;
     let request = page.read(Order::Descending)?;
+    let with_content = query.with_content.unwrap_or(true);
     let filter = MessageFilter {
+        without_payloads: !with_content,
+        payloads_max_bytes: Some(PAGE_MAX_BYTES),
         event_types: split_commas(&query.event_types),
         before: query_time("before", query.before.as_deref())?,
         after: query_time("after", query.after.as_deref())?,
@@ -246,7 +259,7 @@ async fn list(
         tag: query.tag,
     };
     let rows = state.store.list_messages(application.id, filter, request.page()).await?;
-    let with_content = query.with_content.unwrap_or(true);
+    let request = request.at_most(fitting(&rows));
     let show = |row: Arc<Message>| MessageOut::new(&row, with_content);
     Ok(Json(request.answer(rows, |row| row.id, show)))
 }

@@ -86,6 +86,11 @@ impl<K: IdKind> PageRequest<K> {
         Page { after: self.page.after, descending: self.page.descending, limit: self.page.limit }
     }
 
+    /// The same with fewer items, where there is no room for all of them.
+    pub(super) fn at_most(self, items: usize) -> PageRequest<K> {
+        PageRequest { limit: self.limit.min(items), ..self }
+    }
+
     /// Makes the answer from the rows read for [`PageRequest::page`].
     pub(super) fn answer<R, T>(
         &self,

@@ -129,6 +129,11 @@ pub struct MessageFilter {
     pub tag: Option<String>,
     pub before: Option<Timestamp>,
     pub after: Option<Timestamp>,
+    /// Leaves the payloads empty.
+    pub without_payloads: bool,
+    /// Ends the list with the message whose payload makes it longer than this, in bytes,
+    /// unless it is the first. `None` for no limit.
+    pub payloads_max_bytes: Option<usize>,
 }
 
 /// Where a reader of events starts.

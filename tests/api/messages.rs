@@ -207,3 +207,33 @@ async fn channels_and_types_decide_which_endpoints_get_a_message() {
         assert!(!went.contains(&off.as_str()));
     }
 }
+
+#[tokio::test]
+async fn a_page_of_large_payloads_has_fewer_messages() {
+    let server = server().await;
+    let large = "x".repeat(900_000);
+    let mut published = Vec::new();
+    for _ in 0..6 {
+        let event = json!({ "eventType": "a.b", "payload": large });
+        let made = server.call(HOME, "POST", MSG, event).await.expect(202);
+        published.push(made["id"].as_str().unwrap().to_owned());
+    }
+    for order in ["ascending", "descending"] {
+        let path = format!("{MSG}?order={order}");
+        let first = server.call(HOME, "GET", &path, Value::Null).await.expect(200);
+        assert_eq!((ids(&first).len(), &first["done"]), (4, &json!(false)));
+        let path = format!("{path}&iterator={}", first["iterator"].as_str().unwrap());
+        let second = server.call(HOME, "GET", &path, Value::Null).await.expect(200);
+        assert_eq!(second["done"], true);
+        let mut all = [ids(&first), ids(&second)].concat();
+        all.sort_unstable();
+        assert_eq!(all, published);
+        let back = second["prevIterator"].as_str().unwrap();
+        let path = format!("{MSG}?order={order}&iterator={back}");
+        let back = server.call(HOME, "GET", &path, Value::Null).await.expect(200);
+        assert_eq!(ids(&back), ids(&first));
+    }
+    let path = format!("{MSG}?with_content=false");
+    let bare = server.call(HOME, "GET", &path, Value::Null).await.expect(200);
+    assert_eq!((ids(&bare).len(), &bare["data"][0]["payload"]), (6, &json!({})));
+}

@@ -180,8 +180,12 @@ pub(super) fn list(
 ) -> Fallible<Vec<Arc<Message>>> {
     let application = applications::live(connection, application)?;
     let range = IdRange::of(page, id_number).within(filter.after, filter.before);
+    let columns = match filter.without_payloads {
+        true => COLUMNS.replace("payload", "'{}'"),
+        false => COLUMNS.to_owned(),
+    };
     let mut select = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM messages
+        "SELECT {columns} FROM messages
          WHERE application_id = :application AND id BETWEEN :low AND :high
             AND (:types IS NULL OR event_type IN (SELECT value FROM json_each(:types)))
             AND (:channel IS NULL OR :channel IN (SELECT value FROM json_each(channels)))
@@ -202,9 +206,15 @@ pub(super) fn list(
         ":before": filter.before,
         ":limit": page.limit,
     })?;
-    let mut messages = Vec::new();
+    let mut messages: Vec<Arc<Message>> = Vec::new();
+    let mut bytes: usize = 0;
     while let Some(row) = rows.next()? {
-        messages.push(read(row, &application)?);
+        let message = read(row, &application)?;
+        bytes = bytes.saturating_add(message.payload.len());
+        messages.push(message);
+        if messages.len() > 1 && filter.payloads_max_bytes.is_some_and(|max| bytes > max) {
+            break;
+        }
     }
     Ok(messages)
 }
