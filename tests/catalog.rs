@@ -165,6 +165,29 @@ async fn payloads_of_own_types_keep_to_their_schema() {
     publish("[]").await.expect(202);
 }
 
+/// One that says the same twice, a hundred times: of 2 to the power of 100 steps.
+fn exploding_schema() -> Value {
+    let mut parts = json!({ "0": { "type": "string" } });
+    for part in 1..=100 {
+        let before = json!({ "$ref": format!("#/$defs/{}", part - 1) });
+        parts[part.to_string()] = json!({ "oneOf": [before, before] });
+    }
+    json!({ "$ref": "#/$defs/100", "$defs": parts })
+}
+
+#[tokio::test]
+async fn a_schema_that_takes_forever_refuses_its_payloads_soon() {
+    let server = TestServer::start(&[HOME]).await;
+    let tenant = Tenant::new(&server, HOME, "t").await;
+    let own = json!({ "name": "slow", "schemas": { "1": exploding_schema() } });
+    add_type(&server, HOME, own.clone()).await.expect(201);
+    let said = refused(tenant.ask_to_publish("slow", "", "\"a\"").await, "payload");
+    assert_eq!(said, "Takes too many steps to be checked");
+    let example = json!({ "name": "other", "schemas": own["schemas"], "example": "a" });
+    refused(add_type(&server, HOME, example).await, "example");
+    tenant.ask_to_publish("quick", "", "1").await.expect(202);
+}
+
 #[tokio::test]
 async fn schemas_are_still_checked_after_a_restart() {
     let mut server = TestServer::start(&[HOME]).await;
@@ -189,6 +212,8 @@ async fn schemas_that_cannot_check_anything_are_refused() {
         json!({ "$ref": "file:///etc/passwd" }),
         json!({ "$ref": "#/$defs/missing" }),
         json!({ "properties": { "a": { "pattern": "(" } } }),
+        // Searching for these takes as long as somebody wants it to.
+        json!({ "properties": { "a": { "pattern": r"^(?=a)(a+)+\1$" } } }),
         json!([]),
         json!("object"),
         nested,

@@ -27,6 +27,7 @@ pub mod routes;
 mod rules;
 mod sample;
 mod schema;
+mod schema_effort;
 mod scope;
 mod secret;
 mod signature;

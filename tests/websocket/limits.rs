@@ -3,7 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use bytes::Bytes;
+use futures_util::SinkExt;
+use hookwright::contract::WireMessage;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::harness::{TIMEOUT, World, answered, endpoint, failed};
 use super::support::server::eventually;
@@ -71,6 +76,48 @@ async fn a_receiver_that_never_stops_talking_holds_nothing_up() {
         answered(world.start(&receiver.url("/"), &number.to_string()).await.unwrap());
     }
     assert_eq!(receiver.connections().len(), 1);
+}
+
+/// Takes websockets and talks over them, but reads nothing. Counts those it was left by.
+async fn deaf_talker() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let left = Arc::new(AtomicUsize::new(0));
+    let counting = left.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let counting = counting.clone();
+            tokio::spawn(async move {
+                let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                while socket.send(Message::Pong(Bytes::new())).await.is_ok() {
+                    tokio::task::yield_now().await;
+                }
+                counting.fetch_add(1, SeqCst);
+            });
+        }
+    });
+    (url, left)
+}
+
+#[tokio::test]
+async fn a_receiver_that_talks_but_does_not_listen_is_left() {
+    let world = World::new(|config| config.in_flight = 2);
+    let (url, left) = deaf_talker().await;
+    for round in 0..3 {
+        let attempts: Vec<_> = (0..2)
+            .map(|number| {
+                let message = world.message(&url, &format!("{round}-{number}"));
+                // More than sockets hold.
+                let frame = "x".repeat(16 << 20);
+                world.start_message(WireMessage { frame, ..message }, world.guard.clone())
+            })
+            .collect();
+        world.pass_until(|| attempts.iter().all(JoinHandle::is_finished)).await;
+        for attempt in attempts {
+            assert_eq!(failed(attempt.await.unwrap()).kind.as_str(), "timeout");
+        }
+    }
+    eventually("the connection to be given up", async || left.load(SeqCst) > 0).await;
 }
 
 #[tokio::test]

@@ -24,6 +24,9 @@ use crate::sender::stream::Stream;
 /// How long the receiver may take to say good-bye.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 
+/// How many pings may wait to be sent beside the deliveries.
+const PINGS_WAITING: usize = 2;
+
 struct Connection {
     clock: Clock,
     config: WebsocketConfig,
@@ -110,23 +113,29 @@ impl Connection {
             Happened::Incoming(Some(Ok(message))) => self.receive(message),
             Happened::Incoming(Some(Err(error))) => Err(self.lost(&error)),
             Happened::Incoming(None) => Err(self.lost(&Error::ConnectionClosed)),
-            Happened::Delivery(Some(delivery)) => {
-                self.send(delivery);
-                Ok(())
-            }
+            Happened::Delivery(Some(delivery)) => self.send(delivery),
             Happened::Delivery(None) => Err(End::Unused),
             Happened::Tick => Ok(()),
         }
     }
 
-    fn send(&mut self, delivery: Delivery) {
+    fn send(&mut self, delivery: Delivery) -> Result<(), End> {
         if delivery.reply.is_closed() {
             // Its attempt ran out of time while it waited here.
-            return;
+            return Ok(());
+        }
+        if self.wire.waiting() > self.config.in_flight + PINGS_WAITING {
+            // Some of their attempts ended long ago. Whoever speaks without listening would
+            // have more and more of them kept here.
+            let sentence = "The receiver doesn't read what it is sent.";
+            let failure = Failure::new(FailureKind::Timeout, Some(Phase::Send), sentence);
+            let _ = delivery.reply.send(Err(Lost::Unsent(failure.clone())));
+            return Err(End::Broken(failure, None));
         }
         self.idle_at = self.clock.now() + self.config.idle_timeout;
         self.in_flight.insert(delivery.id, delivery.reply);
         self.wire.push(Message::text(delivery.frame));
+        Ok(())
     }
 
     fn receive(&mut self, message: Message) -> Result<(), End> {

@@ -15,8 +15,7 @@ use crate::sender::stream::Stream;
 
 pub(super) struct Wire {
     socket: WebSocketStream<Stream>,
-    /// What waits for the receiver to take it. As many deliveries as may be in flight, a ping
-    /// and a good-bye at the most.
+    /// What waits for the receiver to take it.
     unsent: VecDeque<Message>,
     /// Whether something was handed to the socket that may not be written yet.
     unflushed: bool,
@@ -30,6 +29,11 @@ impl Wire {
     /// Has a message sent, which [`Wire::next`] does.
     pub(super) fn push(&mut self, message: Message) {
         self.unsent.push_back(message);
+    }
+
+    /// How many messages wait for the receiver to take them.
+    pub(super) fn waiting(&self) -> usize {
+        self.unsent.len()
     }
 
     /// The next message of the receiver's; `None` where the connection is closed. Meanwhile
