@@ -306,7 +306,7 @@ async fn create(
         let detail = format!("An environment can have {OWN_EVENT_TYPES_MAX} own event types");
         return Err(Error::conflict(detail).into());
     }
-    own.put(&environment.name, event_type.clone(), false, &*state.store).await?;
+    own.put(&environment.name, event_type.clone(), false, &state.store).await?;
     Ok((StatusCode::CREATED, Json(event_type.into())))
 }
 
@@ -378,7 +378,7 @@ async fn store_changed(
     check(&changed, &caller.environment.contract)?;
     let changed = EventType { updated_at: state.clock.now(), ..changed };
     let environment = &caller.environment.name;
-    state.own_event_types.put(environment, changed.clone(), true, &*state.store).await?;
+    state.own_event_types.put(environment, changed.clone(), true, &state.store).await?;
     Ok(Json(changed.into()))
 }
 
@@ -395,7 +395,7 @@ async fn delete(
 ) -> ApiResult<StatusCode> {
     let found = find_own(&state, &caller, &name).await?;
     let environment = &caller.environment.name;
-    state.own_event_types.delete(environment, &found.name, &*state.store).await?;
+    state.own_event_types.delete(environment, &found.name, &state.store).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
