@@ -48,8 +48,9 @@ pub struct SenderConfig {
 /// The limits of connections to websocket endpoints.
 #[derive(Clone, Debug)]
 pub struct WebsocketConfig {
-    /// The most open connections, over all endpoints. 1,024 by default. Past it, the one that
-    /// has waited longest for a delivery is closed.
+    /// The most open connections, over all endpoints. 4,096 by default. Past it, the one that
+    /// was not used for the longest is closed. It should be no less than the attempts that may
+    /// be in flight altogether, or hanging receivers could take every place.
     pub connections: usize,
     /// The most deliveries of one connection that wait for their acknowledgement. 64 by
     /// default. It should be no less than the attempts that an endpoint may have in flight, or
@@ -73,7 +74,7 @@ pub struct WebsocketConfig {
 impl Default for WebsocketConfig {
     fn default() -> WebsocketConfig {
         WebsocketConfig {
-            connections: 1_024,
+            connections: 4_096,
             in_flight: 64,
             deliveries: 4_096,
             frame_bytes: 64 * 1_024,
