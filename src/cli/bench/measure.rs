@@ -76,8 +76,7 @@ impl<'a> Stage<'a> {
         progress.begin(&scenario.name(), "starting");
         let plan = scenario.plan(conditions.sizes)?;
         let identity = plan.tls.then(|| Identity::new(*receive_on)).transpose()?;
-        let receivers =
-            Receivers::start(plan.receivers, *receive_on, identity.as_ref(), clock).await?;
+        let receivers = Receivers::start(plan.receivers, *receive_on, identity.as_ref(), clock)?;
         let options = plan.server_options(*receive_on, identity.as_ref());
         let foreign = conditions.foreign.as_ref();
         let target = Target::start(foreign, &options, (clock, entropy)).await?;
@@ -121,7 +120,7 @@ impl<'a> Stage<'a> {
     /// The plan's load, with receivers that answer.
     async fn steady(
         &mut self,
-        part: Option<String>,
+        stored: Option<u64>,
         raw_per_second: Option<f64>,
     ) -> anyhow::Result<Outcome> {
         let before = self.target.usage();
@@ -134,7 +133,7 @@ impl<'a> Stage<'a> {
         measured.raw_per_second = raw_per_second;
         measured.arrival_counts = true;
         self.receivers.forget_arrivals();
-        Ok(Outcome::new(self.setting(part), measured))
+        Ok(Outcome::new(self.setting(stored), measured))
     }
 
     /// Everything is published while the receiver is down; what counts is what comes then.
@@ -169,7 +168,7 @@ impl<'a> Stage<'a> {
 
     /// The same load before and after many messages.
     async fn history(&mut self, raw: Option<f64>) -> anyhow::Result<Vec<Outcome>> {
-        let empty = self.steady(Some("empty store".to_owned()), raw).await?;
+        let empty = self.steady(Some(0), raw).await?;
         let messages = self.conditions.sizes.messages;
         let load = Load { amount: Amount::Messages(messages), ..self.plan.load.clone() };
         let phase = self.publish("filling", load, self.target.destination()).await?;
@@ -177,7 +176,7 @@ impl<'a> Stage<'a> {
         anyhow::ensure!(missing == 0, "{missing} of the messages that fill the store are missing");
         self.receivers.forget_arrivals();
         let stored = empty.accepted() + phase.published.acknowledged.len() as u64;
-        let full = self.steady(Some(format!("{stored} messages stored")), raw).await?;
+        let full = self.steady(Some(stored), raw).await?;
         Ok(vec![empty, full])
     }
 
@@ -269,10 +268,10 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn setting(&self, part: Option<String>) -> Setting {
+    fn setting(&self, stored_messages: Option<u64>) -> Setting {
         Setting {
             scenario: self.scenario.name(),
-            part,
+            stored_messages,
             publishers: self.plan.load.publishers,
             rate_per_second: self.plan.load.pace,
             payload_bytes: self.plan.load.payload_bytes,

@@ -40,7 +40,7 @@ pub(super) struct BenchArgs {
     scenario: Vec<Scenario>,
     /// How long messages are published, in seconds
     #[arg(long, value_name = "N", default_value_t = 5,
-          value_parser = clap::value_parser!(u64).range(1..=3_600))]
+          value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// Publishers, each with one connection and one message at a time
     #[arg(long, value_name = "N", default_value_t = 64,
@@ -52,7 +52,7 @@ pub(super) struct BenchArgs {
     rate: u32,
     /// Messages of the scenarios outage, pending and history
     #[arg(long, value_name = "N", default_value_t = 100_000,
-          value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     messages: u32,
     /// Size of a payload
     #[arg(long, value_name = "BYTES", default_value_t = 500,

@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -32,6 +32,10 @@ const HANGING_PATH: &str = "/hanging/";
 
 /// The path of the raw run, which no endpoint has. It counts as endpoint 0.
 pub(super) const RAW_PATH: &str = "/raw";
+
+/// Connections that may wait to be accepted. Where there is no room for one, its sender only
+/// tries again after a second, which would be measured as the server's.
+const CONNECTIONS_WAITING: u32 = 4_096;
 
 /// How long a receiver waits with the next connection after it could not take one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -75,7 +79,7 @@ impl Receivers {
     ///
     /// # Errors
     /// Where the address is not this machine's, or no port is free.
-    pub(super) async fn start(
+    pub(super) fn start(
         count: usize,
         address: IpAddr,
         identity: Option<&Identity>,
@@ -92,7 +96,6 @@ impl Receivers {
         let (mut addresses, mut listening) = (Vec::with_capacity(count), JoinSet::new());
         for index in 0..count {
             let listener = listen(index, count, address)
-                .await
                 .with_context(|| format!("can't receive on {address}"))?;
             addresses.push(listener.local_addr()?);
             listening.spawn(serve(listener, tls.clone(), shared.clone()));
@@ -137,14 +140,20 @@ impl Receivers {
     }
 }
 
-async fn listen(index: usize, count: usize, address: IpAddr) -> std::io::Result<TcpListener> {
+fn listen(index: usize, count: usize, address: IpAddr) -> std::io::Result<TcpListener> {
     if count > 1 && address == Ipv4Addr::LOCALHOST {
         let [.., high, low] = u32::try_from(index + 1).unwrap_or(1).to_be_bytes();
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::new(127, 1, high, low), 0)).await {
+        if let Ok(listener) = bind(Ipv4Addr::new(127, 1, high, low).into()) {
             return Ok(listener);
         }
     }
-    TcpListener::bind((address, 0)).await
+    bind(address)
+}
+
+fn bind(address: IpAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.bind((address, 0).into())?;
+    socket.listen(CONNECTIONS_WAITING)
 }
 
 async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {

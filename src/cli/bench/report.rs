@@ -29,9 +29,8 @@ pub(super) struct Report {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Setting {
     pub(super) scenario: String,
-    /// What sets this run apart from others of the scenario.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) part: Option<String>,
+    /// Messages that the store held before, where that is what is measured.
+    pub(super) stored_messages: Option<u64>,
     pub(super) publishers: usize,
     pub(super) rate_per_second: Option<u32>,
     pub(super) payload_bytes: usize,
@@ -173,17 +172,18 @@ impl Outcome {
 
     fn heading(&self) -> String {
         let setting = &self.setting;
-        let part = setting.part.as_ref().map(|part| format!(", {part}")).unwrap_or_default();
+        let stored = setting.stored_messages.map(|count| format!(" on {}", some(count, "message")));
         let pace = setting.rate_per_second.map(|rate| format!(" at {rate}/s")).unwrap_or_default();
         let hanging = match setting.hanging_endpoints {
             0 => String::new(),
             count => format!(" and {count} that hangs"),
         };
         format!(
-            "{}{part}: {} publishers{pace}, {} endpoints{hanging}, {}-byte payloads, {:.1} s",
+            "{}{}: {}{pace}, {}{hanging}, {}-byte payloads, {:.1} s",
             setting.scenario,
-            setting.publishers,
-            setting.applications * setting.endpoints,
+            stored.unwrap_or_default(),
+            some(setting.publishers as u64, "publisher"),
+            some(u64::from(setting.applications * setting.endpoints), "endpoint"),
             setting.payload_bytes,
             self.seconds,
         )
@@ -277,6 +277,10 @@ fn spread(times: Distribution) -> String {
     format!("p50 {p50_ms:.2} ms, p90 {p90_ms:.2} ms, p99 {p99_ms:.2} ms, max {max_ms:.2} ms")
 }
 
+fn some(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", HumanCount(count), if count == 1 { "" } else { "s" })
+}
+
 fn rate(per_second: f64, count: u64) -> String {
     format!("{per_second:.0}/s ({})", HumanCount(count))
 }
@@ -289,4 +293,76 @@ fn per_second(count: u64, time: Duration) -> f64 {
 #[allow(clippy::cast_precision_loss)]
 fn float(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting() -> Setting {
+        Setting {
+            scenario: "flat-out".to_owned(),
+            stored_messages: None,
+            publishers: 64,
+            rate_per_second: None,
+            payload_bytes: 500,
+            applications: 1,
+            endpoints: 1,
+            hanging_endpoints: 0,
+        }
+    }
+
+    fn measured() -> Measured {
+        let used = |user_us, system_us| Usage {
+            user_us,
+            system_us,
+            rss_bytes: 70_000_000,
+            peak_rss_bytes: 83_000_000,
+        };
+        Measured {
+            publishing: Duration::from_secs(2),
+            delivering: Duration::from_millis(2_500),
+            draining: Duration::from_millis(500),
+            accepted: 20_000,
+            tally: Tally { expected: 20_000, delivered: 20_000, ..Tally::default() },
+            usage: Some((used(100_000, 50_000), used(900_000, 250_000))),
+            raw_per_second: Some(32_000.0),
+            ..Measured::default()
+        }
+    }
+
+    fn close(left: Option<f64>, right: f64) -> bool {
+        left.is_some_and(|left| (left - right).abs() < 1e-9)
+    }
+
+    #[test]
+    fn rates_and_shares_are_of_the_time_and_the_deliveries_they_belong_to() {
+        let outcome = Outcome::new(setting(), measured());
+        assert!(close(Some(outcome.accepted_per_second), 10_000.0));
+        assert!(close(Some(outcome.delivered_per_second), 8_000.0));
+        assert!(close(outcome.ratio_percent, 25.0));
+        let server = outcome.server.as_ref().unwrap();
+        assert!(close(server.cpu_user_us_per_delivery, 40.0));
+        assert!(close(server.cpu_system_us_per_delivery, 10.0));
+        assert!(close(server.cpu_us_per_delivery, 50.0));
+        assert!(outcome.is_complete());
+    }
+
+    #[test]
+    fn what_the_server_holds_as_pending_is_not_missing() {
+        let tally = || Tally { expected: 20_000, delivered: 10, ..Tally::default() };
+        let lost = Outcome::new(setting(), Measured { tally: tally(), ..measured() });
+        assert_eq!((lost.missing, lost.is_complete()), (19_990, false));
+        let held = Measured { tally: tally(), pending: Some(19_990), ..measured() };
+        assert!(Outcome::new(setting(), held).is_complete());
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_made_up() {
+        let nothing = Measured { usage: None, raw_per_second: None, ..Measured::default() };
+        let outcome = Outcome::new(setting(), nothing);
+        assert!(outcome.server.is_none() && outcome.ratio_percent.is_none());
+        assert!(close(Some(outcome.accepted_per_second), 0.0), "and nothing is divided by zero");
+        assert!(outcome.text().contains("CPU and memory aren't known"));
+    }
 }

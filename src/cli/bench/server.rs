@@ -263,4 +263,16 @@ mod tests {
         assert_eq!(Usage::parse("4711 (x) S 1", status), None);
         assert_eq!(Usage::parse(stat, "Name:\tx\n"), None);
     }
+
+    #[test]
+    fn a_failure_comes_with_the_end_of_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = anyhow!("the server did not start");
+        assert_eq!(with_log(&error, dir.path()).to_string(), "the server did not start");
+        let lines: Vec<String> = (1..=20).map(|number| format!("line {number}")).collect();
+        std::fs::write(log_file(dir.path()), lines.join("\n")).unwrap();
+        let text = with_log(&error, dir.path()).to_string();
+        assert!(text.starts_with("the server did not start; it said:\n  line 9\n"), "{text}");
+        assert!(text.ends_with("line 20"), "{text}");
+    }
 }
