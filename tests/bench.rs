@@ -120,7 +120,7 @@ async fn another_server_is_measured_and_left_as_it_was() {
     let url = format!("http://{}/", server.address);
     let report = report(&["--server", &url, "--token", KEY, "--publishers", "4"]);
     assert_complete(&report["scenarios"][0], 1);
-    assert_eq!(report["server"], url);
+    assert_eq!(report["target"], url);
     assert_eq!(report["scenarios"][0]["server"], Value::Null, "its process is not ours");
     let mut api = Api::connect(server.address, KEY).await;
     let (status, left) = api.call("GET", "/api/v1/app", String::new()).await.unwrap();

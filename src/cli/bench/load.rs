@@ -171,6 +171,8 @@ impl Run {
                 Err(_) => {
                     refusals += 1;
                     published.refused += 1;
+                    // Nothing of it will arrive that others could wait for.
+                    self.receivers.room.add_permits(self.load.waits_for.unwrap_or(0) as usize);
                     self.clock.sleep(PAUSE).await;
                 }
             }

@@ -12,6 +12,7 @@ use super::progress::Progress;
 use super::receiver::{Mood, RAW_PATH, Receivers};
 use super::report::{Measured, Outcome, Setting};
 use super::scenario::{Plan, Scenario, Sizes};
+use super::server::ServerOptions;
 use super::tally::Tally;
 use super::target::{Foreign, Target};
 use crate::clock::Clock;
@@ -77,7 +78,11 @@ impl<'a> Stage<'a> {
         let plan = scenario.plan(conditions.sizes)?;
         let identity = plan.tls.then(|| Identity::new(*receive_on)).transpose()?;
         let receivers = Receivers::start(plan.receivers, *receive_on, identity.as_ref(), clock)?;
-        let options = plan.server_options(*receive_on, identity.as_ref());
+        let options = ServerOptions {
+            receivers: *receive_on,
+            contract: plan.contract.clone(),
+            authority: identity.as_ref().map(|identity| identity.pem.clone()),
+        };
         let foreign = conditions.foreign.as_ref();
         let target = Target::start(foreign, &options, (clock, entropy)).await?;
         Ok(Stage { scenario, plan, conditions, receivers, identity, progress, target, next: 0 })
@@ -131,7 +136,6 @@ impl<'a> Stage<'a> {
         measured.usage = before.zip(self.target.usage());
         measured.publish = Distribution::of(phase.published.took_us);
         measured.raw_per_second = raw_per_second;
-        measured.arrival_counts = true;
         self.receivers.forget_arrivals();
         Ok(Outcome::new(self.setting(stored), measured))
     }
@@ -146,6 +150,7 @@ impl<'a> Stage<'a> {
         let back = self.conditions.clock.now();
         let tally = self.drain(&phase).await?;
         let mut measured = self.measured(&phase, back, back, tally);
+        measured.after_outage = true;
         measured.usage = before.zip(self.target.usage());
         measured.publish = Distribution::of(phase.published.took_us);
         Ok(Outcome::new(self.setting(None), measured))

@@ -94,8 +94,8 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         }
         anyhow::Ok(outcomes)
     })?;
-    let server = args.server.clone().unwrap_or_else(|| "our own".to_owned());
-    let report = Report::new(server, scenarios);
+    let target = args.server.clone().unwrap_or_else(|| "our own".to_owned());
+    let report = Report::new(target, scenarios);
     super::print(&if args.json { report.json()? } else { report.text() })?;
     if !report.is_complete() {
         eprintln!("hookwright: something acknowledged did not arrive where it should");

@@ -21,7 +21,7 @@ pub(super) struct Report {
     /// Processors that load, server and receivers share; those of this machine alone where the
     /// server is elsewhere.
     cpus: usize,
-    server: String,
+    target: String,
     scenarios: Vec<Outcome>,
 }
 
@@ -58,8 +58,9 @@ pub(super) struct Measured {
     pub(super) raw_per_second: Option<f64>,
     /// Deliveries that the server holds as pending, where that was asked.
     pub(super) pending: Option<u64>,
-    /// Whether arrival times say something: not where an outage decided them.
-    pub(super) arrival_counts: bool,
+    /// Whether deliveries could arrive only after everything was published, which then
+    /// decides their arrival times.
+    pub(super) after_outage: bool,
 }
 
 /// The figures of one run.
@@ -75,6 +76,8 @@ pub(super) struct Outcome {
     expected: u64,
     delivered: u64,
     delivered_per_second: f64,
+    /// Delivering, draining and the server's CPU count from the end of an outage.
+    after_outage: bool,
     pending: Option<u64>,
     missing: u64,
     repeated: u64,
@@ -115,6 +118,7 @@ impl Outcome {
             expected: tally.expected,
             delivered,
             delivered_per_second,
+            after_outage: measured.after_outage,
             pending: measured.pending,
             missing: missing.saturating_sub(measured.pending.unwrap_or(0)),
             repeated: tally.repeated,
@@ -122,7 +126,7 @@ impl Outcome {
             misdirected: tally.misdirected,
             drain_seconds: measured.draining.as_secs_f64(),
             publish: measured.publish,
-            arrival: tally.arrival.filter(|_| measured.arrival_counts),
+            arrival: tally.arrival.filter(|_| !measured.after_outage),
             server: measured.usage.map(|(from, to)| ServerFigures::new(from, to, delivered)),
             raw_per_second: measured.raw_per_second,
             ratio_percent: measured.raw_per_second.and_then(ratio),
@@ -148,7 +152,8 @@ impl Outcome {
         let accepted = rate(self.accepted_per_second, self.accepted);
         line("accepted", accepted + &publish.unwrap_or_default());
         if self.delivered > 0 {
-            let drained = format!(", drained in {:.2} s", self.drain_seconds);
+            let since = if self.after_outage { "the receiver's return" } else { "the last 202" };
+            let drained = format!("; all of it {:.2} s after {since}", self.drain_seconds);
             line("delivered", rate(self.delivered_per_second, self.delivered) + &drained);
         }
         if let Some(arrival) = self.arrival {
@@ -238,15 +243,15 @@ impl ServerFigures {
 }
 
 impl Report {
-    /// `server` is what was measured: ours, or another's URL.
-    pub(super) fn new(server: String, scenarios: Vec<Outcome>) -> Report {
+    /// `target` is the server that was measured: ours, or another's URL.
+    pub(super) fn new(target: String, scenarios: Vec<Outcome>) -> Report {
         Report {
             version: env!("CARGO_PKG_VERSION"),
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
             os: std::env::consts::OS,
             architecture: std::env::consts::ARCH,
             cpus: std::thread::available_parallelism().map_or(0, usize::from),
-            server,
+            target,
             scenarios,
         }
     }
@@ -260,10 +265,10 @@ impl Report {
     }
 
     pub(super) fn text(&self) -> String {
-        let Report { version, build, os, architecture, cpus, server, .. } = self;
+        let Report { version, build, os, architecture, cpus, target, .. } = self;
         let mut text = format!(
             "Hookwright {version} ({build}), {os} {architecture}, {cpus} processors; \
-             server: {server}"
+             server: {target}"
         );
         for outcome in &self.scenarios {
             let _ = write!(text, "\n\n{}", outcome.text());
@@ -346,6 +351,18 @@ mod tests {
         assert!(close(server.cpu_system_us_per_delivery, 10.0));
         assert!(close(server.cpu_us_per_delivery, 50.0));
         assert!(outcome.is_complete());
+        let text = outcome.text();
+        for line in [
+            "flat-out: 64 publishers, 1 endpoint, 500-byte payloads, 2.0 s\n",
+            "10000/s (20,000)",
+            "8000/s (20,000); all of it 0.50 s after the last 202\n",
+            "50.0 µs a delivery: 40.0 user, 10.0 system\n",
+            "83 MB at most, 70 MB at the end\n",
+            "32000/s straight at the receiver; delivered is 25.0%\n",
+            "0 missing, 0 repeated",
+        ] {
+            assert!(text.contains(line), "{line:?} in {text}");
+        }
     }
 
     #[test]

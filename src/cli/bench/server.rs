@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::clock::Clock;
@@ -27,10 +28,10 @@ const LOG_TAIL_LINES: usize = 12;
 const TICK_US: u64 = 10_000;
 
 /// What the bench needs differently from a server's defaults.
-#[derive(Default)]
 pub(super) struct ServerOptions {
-    /// Where receivers are, so that deliveries may reach them.
-    pub(super) receivers: Option<IpAddr>,
+    /// Where receivers are, so that deliveries may reach them. The loopback interface they
+    /// always may.
+    pub(super) receivers: IpAddr,
     /// The text of a contract to speak instead of the default.
     pub(super) contract: Option<String>,
     /// A certificate (PEM) to trust.
@@ -153,13 +154,8 @@ fn command(options: &ServerOptions, key: &SecretText, dir: &Path) -> anyhow::Res
     let mut command = this_program()?;
     command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--allow-http", "true"]);
     command.arg("--data-dir").arg(data_dir(dir));
-    let loopback = "127.0.0.0/8".to_owned();
-    let receivers = options.receivers.map(|ip| match ip {
-        IpAddr::V4(ip) => format!("{ip}/32"),
-        IpAddr::V6(ip) => format!("{ip}/128"),
-    });
-    let networks: Vec<String> = receivers.into_iter().chain([loopback]).collect();
-    command.arg("--allow-private").arg(networks.join(","));
+    let receivers = IpNet::from(options.receivers);
+    command.arg("--allow-private").arg(format!("127.0.0.0/8,{receivers}"));
     for (flag, file, text) in [
         ("--contract", "contract.toml", &options.contract),
         ("--tls-ca-file", "authority.pem", &options.authority),

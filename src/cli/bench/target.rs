@@ -4,7 +4,6 @@ use anyhow::Context;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::certificate::Identity;
 use super::connection::{Connection, Origin};
 use super::load::{Destination, refusal};
 use super::receiver::Receivers;
@@ -148,19 +147,4 @@ async fn call(
         return Ok(Value::Null);
     }
     serde_json::from_slice(&answer).context("the answer is not JSON").with_context(failed)
-}
-
-impl Plan {
-    /// What our own server needs for this plan.
-    pub(super) fn server_options(
-        &self,
-        receivers: std::net::IpAddr,
-        identity: Option<&Identity>,
-    ) -> ServerOptions {
-        ServerOptions {
-            receivers: Some(receivers),
-            contract: self.contract.clone(),
-            authority: identity.map(|identity| identity.pem.clone()),
-        }
-    }
 }
