@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 pub mod contract;
 mod contract_new;
 mod demo;
@@ -25,6 +26,8 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Watch signed events of all six shipped contracts arrive and be verified
     Demo(demo::DemoArgs),
+    /// Measure what this machine can do: load, server and receivers, and what became of it all
+    Bench(Box<bench::BenchArgs>),
     /// Make, list and revoke API keys
     Key(Box<key::KeyArgs>),
     /// Check, list and show contracts
@@ -43,6 +46,7 @@ pub fn run() -> ExitCode {
     let result = match CommandLine::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Key(args) => key::run(*args),
         Command::Contract { command } => contract::run(command),
         Command::Ledger(args) => ledger::run(&args),
