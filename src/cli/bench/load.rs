@@ -63,6 +63,8 @@ pub(super) struct Published {
     /// How long each acknowledgement took, in microseconds.
     pub(super) took_us: Vec<u32>,
     pub(super) refused: u64,
+    /// One of the reasons why.
+    pub(super) refusal: Option<anyhow::Error>,
     /// Messages of a paced load that were sent too late.
     pub(super) late: u64,
 }
@@ -108,7 +110,7 @@ impl Run {
     /// Publishes everything.
     ///
     /// # Errors
-    /// Where the server takes nothing any more.
+    /// Where the server takes nothing, or nothing any more.
     pub(super) async fn publish(self: &Arc<Run>) -> anyhow::Result<Published> {
         let mut publishers = JoinSet::new();
         for index in 0..self.load.publishers {
@@ -122,8 +124,12 @@ impl Run {
             all.took_us.append(&mut one.took_us);
             all.refused += one.refused;
             all.late += one.late;
+            all.refusal = all.refusal.or(one.refusal);
         }
-        Ok(all)
+        match all.refusal.take_if(|_| all.acknowledged.is_empty()) {
+            Some(refusal) => Err(refusal),
+            None => Ok(all),
+        }
     }
 
     /// When it began.
@@ -168,9 +174,10 @@ impl Run {
                     refusals = 0;
                 }
                 Err(error) if refusals == PATIENCE_REFUSALS => return Err(error),
-                Err(_) => {
+                Err(error) => {
                     refusals += 1;
                     published.refused += 1;
+                    published.refusal = Some(error);
                     // Nothing of it will arrive that others could wait for.
                     self.receivers.room.add_permits(self.load.waits_for.unwrap_or(0) as usize);
                     self.clock.sleep(PAUSE).await;
