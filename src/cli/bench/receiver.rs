@@ -65,7 +65,7 @@ pub(super) struct Receivers {
 pub(super) struct Shared {
     mood: AtomicU8,
     arrivals: Mutex<Vec<Arrival>>,
-    /// How many there were since the last [`Receivers::take_arrivals`].
+    /// How many there were since the last time that they were taken.
     arrived: AtomicU64,
     /// Deliveries that may be under way where the load waits for them; one more for each
     /// arrival.
