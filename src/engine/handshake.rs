@@ -93,8 +93,7 @@ impl Engine {
 }
 
 fn challenge(entropy: &crate::entropy::Entropy) -> Arc<str> {
-    let bytes: [u8; CHALLENGE_BYTES] = entropy.bytes();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    hex::encode(entropy.bytes::<CHALLENGE_BYTES>()).into()
 }
 
 fn reason(failure: &Failure) -> String {
