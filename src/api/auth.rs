@@ -15,7 +15,8 @@ use super::error::ApiError;
 use super::jwt::JwtVerification;
 use crate::clock::Clock;
 use crate::domain::{
-    Application, ApplicationId, Error, ErrorCode, Reference, Result, Scope, SecretText, Timestamp,
+    Application, ApplicationId, Error, ErrorCode, Holder, PassKind, Reference, Result, Scope,
+    SecretText, Timestamp,
 };
 use crate::environment::Environment;
 use crate::store::Store;
@@ -67,7 +68,21 @@ impl Authenticator {
     /// `authentication_failed` where nobody issued it, or it was revoked or has expired.
     pub async fn scope(&self, credential: &str) -> Result<Scope> {
         let now = self.clock.now();
-        let hash = hash_key(credential);
+        if credential.matches('.').count() == 2
+            && let Some(jwt) = &self.jwt
+            && let Some(scope) = jwt.scope(credential, now)
+        {
+            return Ok(scope);
+        }
+        self.scope_of_key(hash_key(credential)).await
+    }
+
+    /// What the key with this SHA-256 opens.
+    ///
+    /// # Errors
+    /// Those of [`Authenticator::scope`].
+    pub async fn scope_of_key(&self, hash: [u8; 32]) -> Result<Scope> {
+        let now = self.clock.now();
         if let Some((until, scope)) = self.remembered().get(&hash)
             && now < *until
             // A clock that was set back must not keep a key alive that was revoked since.
@@ -78,20 +93,30 @@ impl Authenticator {
         if self.admin_key.is_some_and(|admin| bool::from(admin.ct_eq(&hash))) {
             return Ok(Scope::Admin);
         }
-        if credential.matches('.').count() == 2
-            && let Some(jwt) = &self.jwt
-            && let Some(scope) = jwt.scope(credential, now)
-        {
-            return Ok(scope);
-        }
-        let key = self.store.find_key(hash).await?;
-        let scope = key.map(|key| key.scope).ok_or_else(unauthenticated)?;
+        let scope = match self.store.find_key(hash).await? {
+            Some(key) => key.scope,
+            None => self.scope_of_token(hash, now).await?,
+        };
         let mut remembered = self.remembered();
         if remembered.len() >= KEYS_REMEMBERED {
             remembered.clear();
         }
         remembered.insert(hash, (now + KEY_REMEMBERED, scope.clone()));
         Ok(scope)
+    }
+
+    /// What the token of a portal opens: its application, in the first of its environments.
+    async fn scope_of_token(&self, hash: [u8; 32], now: Timestamp) -> Result<Scope> {
+        let pass = self.store.find_pass(hash, PassKind::Token, now).await?;
+        let Some(Holder::Tenant { tenant, environments, read_only: false }) =
+            pass.map(|pass| pass.holder)
+        else {
+            return Err(unauthenticated());
+        };
+        let environment = environments.into_iter().next().ok_or_else(unauthenticated)?;
+        let reference = Reference(tenant);
+        let application = self.store.get_application(&environment, &reference).await?;
+        Ok(Scope::Application { environment, application: application.id })
     }
 
     fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Timestamp, Scope)>> {
@@ -108,20 +133,29 @@ fn unauthenticated() -> Error {
 
 /// An authenticated caller, in the one environment that the request is about.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
+pub struct Caller {
     pub(super) environment: Arc<Environment>,
     /// The only application that the credential opens, where it is that narrow.
     pub(super) only_application: Option<ApplicationId>,
-    pub(super) credential: SecretText,
+    /// `None` for calls from within this process.
+    pub(super) credential: Option<SecretText>,
 }
 
 impl Caller {
+    /// Somebody who calls from within this process, about one application.
+    pub fn within(environment: Arc<Environment>, application: ApplicationId) -> Caller {
+        Caller { environment, only_application: Some(application), credential: None }
+    }
+
     /// Asks again whether the credential is good, for requests that go on for long.
     ///
     /// # Errors
     /// Where it was revoked or has expired since.
     pub(super) async fn check_again(&self, state: &ApiState) -> Result<()> {
-        state.authenticator.scope(self.credential.expose()).await.map(drop)
+        match &self.credential {
+            Some(credential) => state.authenticator.scope(credential.expose()).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// The application of this name, if it is the caller's.
@@ -185,7 +219,8 @@ pub(super) async fn caller(
     if named.is_some_and(|named| *named != *name) {
         return Err(Error::not_found());
     }
-    let (environment, credential) = (state.environments.get(&name), SecretText::new(credential));
+    let (environment, credential) =
+        (state.environments.get(&name), Some(SecretText::new(credential)));
     Ok(Caller { environment, only_application, credential })
 }
 

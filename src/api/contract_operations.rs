@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
-use axum::extract::Request;
-use axum::http::{Method, header};
+use axum::http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use tower::ServiceExt;
 
 use super::auth::Caller;
 use super::contract_routes::Customers;
 use super::{catalog, endpoint};
 use crate::contract::SecretRules;
-use crate::contract::routes::{Answers, Call, Operation, RESPONSE_BYTES, Route};
+use crate::contract::routes::{Answers, Call, Operation, Route};
 use crate::domain::{Application, Endpoint, Error, FieldError, Reference, Result};
 use crate::store::Page;
 
@@ -144,34 +141,17 @@ impl Native<'_> {
     }
 
     async fn get(&self, path_and_query: &str) -> Result<NativeAnswer> {
-        self.request(Method::GET, path_and_query, Body::empty()).await
+        self.request(Method::GET, path_and_query, String::new()).await
     }
 
     /// Sends the call's input as the body.
     async fn send(&self, method: Method, path: &str) -> Result<NativeAnswer> {
         let body = Value::Object(self.call.input.clone()).to_string();
-        self.request(method, path, Body::from(body)).await
+        self.request(method, path, body).await
     }
 
-    async fn request(&self, method: Method, path: &str, body: Body) -> Result<NativeAnswer> {
-        let request = Request::builder().method(method).uri(path).extension(self.caller.clone());
-        let request = request.header(header::CONTENT_TYPE, "application/json").body(body);
-        let request = request.map_err(|error| Error::internal(error.to_string()))?;
-        // The service can't fail: its errors are answers.
-        let mut response = match self.customers.native.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
-        if !response.status().is_success() {
-            let error = response.extensions_mut().remove::<Error>();
-            return Err(
-                error.unwrap_or_else(|| Error::internal(format!("{path}: {}", response.status())))
-            );
-        }
-        let bytes = to_bytes(response.into_body(), RESPONSE_BYTES).await;
-        let bytes = bytes.map_err(|error| Error::internal(error.to_string()))?;
-        let text = String::from_utf8(bytes.to_vec())
-            .map_err(|error| Error::internal(error.to_string()))?;
+    async fn request(&self, method: Method, path: &str, body: String) -> Result<NativeAnswer> {
+        let text = self.customers.native.call(self.caller, method, path, body).await?;
         Ok(NativeAnswer { text })
     }
 

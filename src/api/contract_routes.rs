@@ -16,6 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::auth::{self, Caller};
 use super::error::{ApiError, status};
+use super::local::LocalApi;
 use super::{ApiState, contract_operations, extract, panicked, unknown_path};
 use crate::contract::routes::{CustomerRequest, ErrorReply, KeyRules, Matched, Route, Routes};
 use crate::domain::{Application, Error, ErrorCode, Result};
@@ -29,7 +30,7 @@ pub const APPLICATION_HEADER: &str = "hookwright-application";
 pub(super) struct Customers {
     pub(super) state: ApiState,
     /// The native API.
-    pub(super) native: Router,
+    pub(super) native: LocalApi,
 }
 
 impl Customers {

@@ -57,7 +57,7 @@ struct FieldBody {
 
 /// [`Error`] as an answer. A type of its own, so that `domain` knows nothing of HTTP.
 #[derive(Debug)]
-pub(super) struct ApiError(pub Error);
+pub struct ApiError(pub Error);
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> ApiError {

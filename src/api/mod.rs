@@ -40,6 +40,7 @@ mod example;
 mod extract;
 mod health;
 mod jwt;
+mod local;
 mod message;
 mod names;
 mod openapi;
@@ -49,16 +50,17 @@ mod page;
 mod payload;
 pub mod server;
 
-pub use auth::Authenticator;
+pub use auth::{Authenticator, Caller};
 pub use contract_routes::APPLICATION_HEADER;
 pub use error::status;
+pub use local::LocalApi;
 
 /// What the API works with.
 pub struct ApiParts {
     pub store: Arc<dyn Store>,
     pub engine: Engine,
     pub environments: Arc<Environments>,
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     pub clock: Clock,
     pub entropy: Entropy,
     pub limits: ApiLimits,
@@ -108,7 +110,9 @@ impl std::ops::Deref for Shared {
 
 /// The API as a service. Trailing slashes are trimmed before routing, as the Svix SDKs send
 /// them and people don't; the reference page needs its own, so it stands outside.
-pub fn service(parts: ApiParts) -> Router {
+///
+/// Beside it, its native part for calls from within this process.
+pub fn service(parts: ApiParts) -> (Router, LocalApi) {
     let max_body_bytes = parts.limits.max_body_bytes;
     let state = ApiState(Arc::new(Shared { parts, own_event_types: Default::default() }));
     let (router, openapi) = routes().split_for_parts();
@@ -118,11 +122,11 @@ pub fn service(parts: ApiParts) -> Router {
         .layer(DefaultBodyLimit::max(max_body_bytes))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(state.clone());
-    let customers = Customers { state, native: native.clone() };
+    let local = LocalApi(native.clone());
+    let customers = Customers { state, native: local.clone() };
     let api = native.fallback_service(customers.into_router());
-    openapi::pages(openapi)
-        .method_not_allowed_fallback(unknown_method)
-        .fallback_service(NormalizePath::trim_trailing_slash(api))
+    let pages = openapi::pages(openapi).method_not_allowed_fallback(unknown_method);
+    (pages.fallback_service(NormalizePath::trim_trailing_slash(api)), local)
 }
 
 /// The OpenAPI description of the native API, as JSON.

@@ -109,14 +109,14 @@ impl Server {
             limits: config.lanes,
         })
         .await?;
-        let authenticator = Authenticator::new(
+        let authenticator = Arc::new(Authenticator::new(
             store.clone(),
             clock.clone(),
             config.admin_key.as_ref(),
             config.jwt_secret.as_ref(),
-        );
+        ));
         let stop = CancellationToken::new();
-        let service = api::service(ApiParts {
+        let (service, _local) = api::service(ApiParts {
             store: store.clone(),
             engine: engine.clone(),
             environments: config.environments.clone(),

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 
 use crate::domain::{
     ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, DeliveryState,
-    Endpoint, EndpointId, EndpointState, EventType, HistoryEntry, HistoryId, KeyId, LedgerLine,
-    Message, MessageId, Next, NodeId, Outcome, PausePolicy, Reference, Result, SigningSecret,
-    Timestamp, Trigger,
+    Endpoint, EndpointId, EndpointState, EventType, Failure, HistoryEntry, HistoryId, KeyId,
+    LedgerLine, Message, MessageId, Next, NodeId, Outcome, Pass, PassKind, PausePolicy, Reference,
+    Result, SigningSecret, Timestamp, Trigger,
 };
 
 mod arrivals;
@@ -213,6 +213,89 @@ pub struct DeliveryRow {
     pub next_at: Option<Timestamp>,
 }
 
+/// How a delivery stands, for who looks for some in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryResult {
+    /// The hundreds of the last answer's status.
+    Class(u16),
+    /// The last attempt brought no answer.
+    NoAnswer,
+    /// Never tried yet.
+    Pending,
+    /// Tried, and to be tried again.
+    Retrying,
+    /// Held back, because its endpoint doesn't deliver at present.
+    Waiting,
+    Delivered,
+    Failed,
+    Cancelled,
+}
+
+/// Which deliveries of an application to list.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryFilter {
+    pub endpoint: Option<EndpointId>,
+    pub message: Option<MessageId>,
+    /// Empty for all.
+    pub event_types: Vec<String>,
+    pub result: Option<DeliveryResult>,
+    /// Of messages published before this time, and at or after that one.
+    pub before: Option<Timestamp>,
+    pub after: Option<Timestamp>,
+}
+
+/// A delivery as a log shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveryLine {
+    pub id: DeliveryId,
+    pub event_type: String,
+    pub event_id: Option<String>,
+    pub published_at: Timestamp,
+    pub test: bool,
+    pub state: DeliveryState,
+    /// The attempts made so far.
+    pub attempts: u32,
+    /// When the next one is due.
+    pub next_at: Option<Timestamp>,
+    /// Whether it is held back, because its endpoint doesn't deliver at present.
+    pub waits: bool,
+    pub endpoint_name: String,
+    pub endpoint_url: String,
+    pub endpoint_deleted: bool,
+    pub last: Option<LastAttempt>,
+}
+
+/// The latest attempt at a delivery, in short.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastAttempt {
+    pub started_at: Timestamp,
+    pub duration: Duration,
+    /// `None` where there was no answer.
+    pub status: Option<u16>,
+    pub failure: Option<Failure>,
+    pub succeeded: bool,
+}
+
+/// Deliveries one after the other, and how far they reach.
+#[derive(Clone, Debug)]
+pub struct DeliveryPage {
+    pub lines: Vec<DeliveryLine>,
+    /// The last delivery that was looked at, and when its message was published. It may lie
+    /// behind the last line, where those in between don't pass the filter.
+    pub reached: Option<(DeliveryId, Timestamp)>,
+    /// Whether there is something behind it that was not looked at.
+    pub has_more: bool,
+}
+
+/// How many attempts at an endpoint's deliveries ended how, within one hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointHour {
+    pub endpoint: EndpointId,
+    pub starts_at: Timestamp,
+    pub succeeded: u64,
+    pub failed: u64,
+}
+
 /// What changes an endpoint: everything that the customer may set, as it shall be.
 #[derive(Clone, Debug)]
 pub struct EndpointChange {
@@ -274,6 +357,22 @@ pub trait Store: Send + Sync {
     async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<ApiKey>;
     /// The key with this SHA-256, unless it is revoked.
     async fn find_key(&self, hash: [u8; 32]) -> Result<Option<ApiKey>>;
+
+    // Passes into the pages.
+    async fn create_pass(&self, pass: Pass, now: Timestamp) -> Result<()>;
+    /// The pass of this kind with this SHA-256, unless it has expired.
+    async fn find_pass(
+        &self,
+        hash: [u8; 32],
+        kind: PassKind,
+        now: Timestamp,
+    ) -> Result<Option<Pass>>;
+    /// Takes a link and gives a session for it, of the same end. A link is good once.
+    async fn redeem_link(&self, link: [u8; 32], session: [u8; 32], now: Timestamp) -> Result<Pass>;
+    /// Ends a pass. One that isn't there any more is no error.
+    async fn delete_pass(&self, hash: [u8; 32]) -> Result<()>;
+    /// Ends all passes of a tenant.
+    async fn delete_passes_of(&self, tenant: &str) -> Result<()>;
 
     // Applications.
     async fn create_application(&self, application: Application) -> Result<Arc<Application>>;
@@ -415,6 +514,21 @@ pub trait Store: Send + Sync {
         application: ApplicationId,
         message: MessageId,
     ) -> Result<Vec<(DeliveryRow, Arc<Endpoint>)>>;
+    /// Deliveries of an application, by their messages. A store may stop looking before the page
+    /// is full, where what it passes over doesn't pass the filter.
+    async fn list_log(
+        &self,
+        application: ApplicationId,
+        filter: DeliveryFilter,
+        page: Page<DeliveryId>,
+    ) -> Result<DeliveryPage>;
+    /// The attempts at the deliveries of an application's endpoints, counted by the hour, since
+    /// the hour of `since`. The last seconds before a crash may be missing.
+    async fn endpoint_hours(
+        &self,
+        application: ApplicationId,
+        since: Timestamp,
+    ) -> Result<Vec<EndpointHour>>;
     /// Claims what is due for one endpoint, oldest first: up to `limit` deliveries, and no
     /// further than to `max_bytes` of payloads, but one at least.
     async fn claim(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
+use super::activity::Activity;
 use super::cache::Caches;
 use super::fault::Fallible;
 use super::messages;
@@ -26,6 +27,7 @@ pub(super) struct Batch<'c> {
     running: Vec<(ApplicationId, Totals)>,
     /// Deleted endpoints that may still have pending deliveries.
     discards: VecDeque<EndpointId>,
+    pub(super) activity: Activity,
     /// The highest id of a message, once it was looked up.
     newest_message: Option<MessageId>,
     /// The applications whose readers of events have something to look for after the commit.
@@ -70,6 +72,7 @@ impl<'c> Batch<'c> {
             totals: HashMap::new(),
             running: Vec::new(),
             discards: VecDeque::new(),
+            activity: Activity::default(),
             newest_message: None,
             news: Vec::new(),
         }
@@ -148,6 +151,7 @@ impl<'c> Batch<'c> {
         self.running.clear();
         self.totals.clear();
         self.newest_message = None;
+        self.activity = Activity::default();
         self.news.clear();
     }
 

@@ -1,5 +1,6 @@
 //! The embedded store: one SQLite file, one thread that writes, a few connections that read.
 
+mod activity;
 mod applications;
 mod attempts;
 mod batch;
@@ -8,6 +9,7 @@ mod claim;
 mod columns;
 mod confidential;
 mod connection;
+mod deliveries;
 mod discard;
 mod endpoints;
 mod event_types;
@@ -18,6 +20,7 @@ mod keys;
 mod ledger;
 mod messages;
 mod operations;
+mod passes;
 mod range;
 mod readers;
 mod record;

@@ -33,6 +33,11 @@ impl IdRange {
         }
     }
 
+    /// This one alone.
+    pub(super) const fn only(number: u128) -> IdRange {
+        IdRange { low: number, high: number }
+    }
+
     const EMPTY: IdRange = IdRange { low: 1, high: 0 };
 
     /// Leaves out the ids that are too old or too young for a span of time. What remains

@@ -10,7 +10,7 @@ use super::batch::{Batch, Totals};
 use super::columns::json;
 use super::fault::{Fallible, damaged};
 use super::history::{self, Details};
-use super::{attempts, endpoints, operations};
+use super::{activity, attempts, endpoints, operations};
 use crate::domain::{
     Actor, ApplicationId, Attempt, Cause, DeliveryState, Endpoint, EndpointId, EndpointState,
     Health, HistoryEvent, Next, Timestamp, failure_sentence,
@@ -62,7 +62,16 @@ pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<C
             store_health(batch, subject.endpoint.id, subject.health)?;
         }
     }
+    count(batch, recorded)?;
     Ok(changes)
+}
+
+/// Counts the attempts for the charts.
+fn count(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<()> {
+    for Recorded { attempt, ended_at, .. } in recorded {
+        batch.activity.count(attempt.delivery.endpoint, attempt.succeeded, *ended_at);
+    }
+    recorded.last().map_or(Ok(()), |last| activity::write_if_due(batch, last.ended_at))
 }
 
 /// Stops an endpoint: its state, its history, and what the company is told.

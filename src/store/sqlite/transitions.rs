@@ -6,18 +6,18 @@ use async_trait::async_trait;
 
 use super::writer::Care::{ChecksFirst, Savepoint};
 use super::{
-    SqliteStore, applications, attempts, claim, discard, endpoints, event_types, events, history,
-    keys, ledger, messages, record,
+    SqliteStore, activity, applications, attempts, claim, deliveries, discard, endpoints,
+    event_types, events, history, keys, ledger, messages, passes, record,
 };
 use crate::domain::{
     ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Endpoint, EndpointId, EventType,
-    HistoryEntry, HistoryId, KeyId, LedgerLine, Message, MessageId, NodeId, Reference, Result,
-    SigningSecret, Timestamp,
+    HistoryEntry, HistoryId, KeyId, LedgerLine, Message, MessageId, NodeId, Pass, PassKind,
+    Reference, Result, SigningSecret, Timestamp,
 };
 use crate::store::{
-    Accepted, Arrivals, AttemptFilter, AttemptRow, Changes, Claimed, DeliveryRow, Discard,
-    EndpointChange, EventPage, EventQuery, Job, Lease, MessageFilter, NewMessage, Page, Recorded,
-    Room, Store, Updated,
+    Accepted, Arrivals, AttemptFilter, AttemptRow, Changes, Claimed, DeliveryFilter, DeliveryPage,
+    DeliveryRow, Discard, EndpointChange, EndpointHour, EventPage, EventQuery, Job, Lease,
+    MessageFilter, NewMessage, Page, Recorded, Room, Store, Updated,
 };
 
 #[async_trait]
@@ -36,6 +36,32 @@ impl Store for SqliteStore {
 
     async fn find_key(&self, hash: [u8; 32]) -> Result<Option<ApiKey>> {
         self.lookups.read(move |connection| keys::find(connection, hash)).await
+    }
+
+    async fn create_pass(&self, pass: Pass, now: Timestamp) -> Result<()> {
+        self.writer.write(Savepoint, move |batch| passes::create(batch, &pass, now)).await
+    }
+
+    async fn find_pass(
+        &self,
+        hash: [u8; 32],
+        kind: PassKind,
+        now: Timestamp,
+    ) -> Result<Option<Pass>> {
+        self.lookups.read(move |connection| passes::find(connection, hash, kind, now)).await
+    }
+
+    async fn redeem_link(&self, link: [u8; 32], session: [u8; 32], now: Timestamp) -> Result<Pass> {
+        self.writer.write(Savepoint, move |batch| passes::redeem(batch, link, session, now)).await
+    }
+
+    async fn delete_pass(&self, hash: [u8; 32]) -> Result<()> {
+        self.writer.write(Savepoint, move |batch| passes::delete(batch, hash)).await
+    }
+
+    async fn delete_passes_of(&self, tenant: &str) -> Result<()> {
+        let tenant = tenant.to_owned();
+        self.writer.write(Savepoint, move |batch| passes::delete_of_tenant(batch, &tenant)).await
     }
 
     async fn create_application(&self, application: Application) -> Result<Arc<Application>> {
@@ -280,6 +306,27 @@ impl Store for SqliteStore {
         let vault = Arc::clone(&self.vault);
         self.readers
             .read(move |connection| claim::of_message(connection, &vault, application, message))
+            .await
+    }
+
+    async fn list_log(
+        &self,
+        application: ApplicationId,
+        filter: DeliveryFilter,
+        page: Page<DeliveryId>,
+    ) -> Result<DeliveryPage> {
+        self.readers
+            .read(move |connection| deliveries::list(connection, application, &filter, &page))
+            .await
+    }
+
+    async fn endpoint_hours(
+        &self,
+        application: ApplicationId,
+        since: Timestamp,
+    ) -> Result<Vec<EndpointHour>> {
+        self.writer
+            .write(Savepoint, move |batch| activity::of_application(batch, application, since))
             .await
     }
 

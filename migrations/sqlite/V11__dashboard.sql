@@ -1,0 +1,20 @@
+-- What lets people into the pages: links to enter by, sessions, and tokens of portals.
+CREATE TABLE passes (
+    hash          BLOB PRIMARY KEY,  -- SHA-256 of its text
+    kind          INTEGER NOT NULL,  -- 0 link, 1 session, 2 token
+    holder        TEXT NOT NULL,     -- JSON
+    tenant        TEXT,              -- whose portal it is; NULL: an operator's
+    expires_at_us INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE INDEX passes_by_expiry ON passes (expires_at_us);
+CREATE INDEX passes_by_tenant ON passes (tenant) WHERE tenant IS NOT NULL;
+
+-- How many attempts at an endpoint's deliveries ended how, hour by hour, for a few days.
+CREATE TABLE endpoint_hours (
+    endpoint_id BLOB NOT NULL,
+    hour        INTEGER NOT NULL,  -- since the epoch
+    succeeded   INTEGER NOT NULL,
+    failed      INTEGER NOT NULL,
+    PRIMARY KEY (endpoint_id, hour)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX endpoint_hours_by_age ON endpoint_hours (hour);
