@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use crate::contract::{Contract, SHIPPED};
+use crate::dashboard::{self, Brand, DashboardSettings};
 use crate::domain::{SecretText, parse_duration};
 use crate::environment::{Environment, Environments};
 use crate::sender::Guard;
@@ -107,6 +108,18 @@ pub struct Settings {
     /// The User-Agent of deliveries [default: Hookwright and its version]
     #[arg(long, env = "HOOKWRIGHT_USER_AGENT", value_name = "TEXT")]
     user_agent: Option<String>,
+    /// Where browsers reach this server, such as https://hooks.example.com [default: where it listens]
+    #[arg(long, env = "HOOKWRIGHT_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// Sites that may show a customer's portal in a frame, such as https://app.example.com
+    #[arg(long, env = "HOOKWRIGHT_PORTAL_FRAMES", value_name = "ORIGIN", value_delimiter = ',')]
+    portal_frames: Option<Vec<String>>,
+    /// The addresses that deliveries leave from, shown to customers for their firewalls
+    #[arg(long, env = "HOOKWRIGHT_OUTBOUND_ADDRESSES", value_name = "IP", value_delimiter = ',')]
+    outbound_addresses: Option<Vec<IpNet>>,
+    /// The company's name, colour and logo on the pages. In the file only.
+    #[arg(skip)]
+    brand: Option<Brand>,
     /// The environments, by name. In the file only; `--environments` makes simple ones.
     #[arg(skip)]
     #[serde(default)]
@@ -158,6 +171,8 @@ pub struct Config {
     pub source_address: Option<IpAddr>,
     pub tls_ca_file: Option<PathBuf>,
     pub user_agent: Option<String>,
+    /// `public_url` is empty where nothing was said.
+    pub dashboard: DashboardSettings,
 }
 
 impl Sources {
@@ -242,12 +257,17 @@ impl Settings {
             waiting_readers_per_application,
             source_address,
             tls_ca_file,
-            user_agent
+            user_agent,
+            public_url,
+            portal_frames,
+            outbound_addresses,
+            brand
         )
     }
 
     fn complete(self) -> anyhow::Result<Config> {
         let environments = self.environments()?;
+        let dashboard = self.dashboard()?;
         let api = crate::api::ApiLimits::default();
         let lanes = crate::engine::LaneLimits::default();
         let waiting = crate::store::WaitingLimits::default();
@@ -293,6 +313,34 @@ impl Settings {
             source_address: self.source_address,
             tls_ca_file: self.tls_ca_file,
             user_agent: self.user_agent,
+            dashboard,
+        })
+    }
+
+    fn dashboard(&self) -> anyhow::Result<DashboardSettings> {
+        let brand = self.brand.clone().unwrap_or_default();
+        if let Some(colour) = brand.colour.as_deref().filter(|text| !dashboard::is_colour(text)) {
+            bail!("brand.colour {colour:?}: write # and six hexadecimal digits, such as #3538cd");
+        }
+        let frames = self.portal_frames.clone().unwrap_or_default();
+        let public_url = match &self.public_url {
+            Some(text) => origin("public_url", text)?,
+            None => String::new(),
+        };
+        let frames = frames.iter().map(|text| origin("portal_frames", text));
+        Ok(DashboardSettings {
+            public_url,
+            frames: frames.collect::<anyhow::Result<_>>()?,
+            outbound_addresses: self
+                .outbound_addresses
+                .iter()
+                .flatten()
+                .map(|network| match network.prefix_len() == network.max_prefix_len() {
+                    true => network.addr().to_string(),
+                    false => network.to_string(),
+                })
+                .collect(),
+            brand,
         })
     }
 
@@ -374,6 +422,19 @@ pub fn load_contract(name_or_file: &str) -> anyhow::Result<Arc<Contract>> {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         anyhow!("the contract has problems:\n  {}", lines.join("\n  "))
     })
+}
+
+/// A scheme with a host, as browsers write the origin of a page.
+fn origin(name: &str, text: &str) -> anyhow::Result<String> {
+    let url = url::Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "https" | "http") && url.has_host() && url.path() == "/"
+    });
+    match url {
+        Some(url) => Ok(url.origin().ascii_serialization()),
+        None => {
+            bail!("{name} {text:?}: write a scheme and a host, such as https://hooks.example.com")
+        }
+    }
 }
 
 fn check_name(name: &str) -> anyhow::Result<()> {

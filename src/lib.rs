@@ -17,6 +17,8 @@ pub mod engine;
 
 pub mod sender;
 
+pub mod dashboard;
+
 pub mod cli;
 
 pub mod config;

@@ -17,6 +17,7 @@ use crate::api::{self, ApiParts, Authenticator, auth};
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::contract::routes::KeyRules;
+use crate::dashboard::{self, DashboardParts};
 use crate::domain::{ApiKey, Scope, SecretText};
 use crate::engine::{Engine, EngineParts};
 use crate::entropy::Entropy;
@@ -116,16 +117,32 @@ impl Server {
             config.jwt_secret.as_ref(),
         ));
         let stop = CancellationToken::new();
-        let (service, _local) = api::service(ApiParts {
+        let (service, local) = api::service(ApiParts {
             store: store.clone(),
             engine: engine.clone(),
             environments: config.environments.clone(),
-            authenticator,
+            authenticator: authenticator.clone(),
             clock: clock.clone(),
-            entropy,
+            entropy: entropy.clone(),
             limits: config.api,
             stopping: stop.clone(),
         });
+        let mut settings = config.dashboard.clone();
+        if settings.public_url.is_empty() {
+            settings.public_url = format!("http://{address}");
+        }
+        let service = dashboard::service(
+            DashboardParts {
+                store: store.clone(),
+                local,
+                environments: config.environments.clone(),
+                authenticator,
+                clock: clock.clone(),
+                entropy,
+                settings,
+            },
+            service,
+        );
         let listening = tokio::spawn(api::server::serve(
             listener,
             service,

@@ -1,0 +1,108 @@
+//! The pages: Settings → Webhooks for an application's own people, and the same for operators.
+//!
+//! Rendered on the server, complete without JavaScript. Reading goes to the store, for an
+//! application that [`Place`](place::Place) has let the viewer into; whatever changes something
+//! calls the native API, so the same checks apply and the same sentences come back.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+
+use crate::api::{Authenticator, LocalApi};
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::environment::Environments;
+use crate::store::Store;
+
+mod assets;
+mod door;
+mod error;
+mod form;
+mod native;
+mod place;
+mod settings;
+mod shell;
+mod spark;
+mod viewer;
+mod webhooks;
+mod words;
+
+pub use assets::is_colour;
+pub use settings::{Brand, DashboardSettings};
+
+/// The largest form, in bytes: payloads are pasted into the debugger.
+const FORM_BYTES: usize = 2 << 20;
+
+/// What the pages work with.
+pub struct DashboardParts {
+    pub store: Arc<dyn Store>,
+    pub local: LocalApi,
+    pub environments: Arc<Environments>,
+    pub authenticator: Arc<Authenticator>,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub settings: DashboardSettings,
+}
+
+/// What all pages share.
+#[derive(Clone)]
+pub(crate) struct Pages(Arc<DashboardParts>);
+
+impl std::ops::Deref for Pages {
+    type Target = DashboardParts;
+
+    fn deref(&self) -> &DashboardParts {
+        &self.0
+    }
+}
+
+/// The pages as a service. Every path outside `/dashboard` is `rest`'s.
+pub fn service(parts: DashboardParts, rest: Router) -> Router {
+    let pages = Pages(Arc::new(parts));
+    let inside = Router::new()
+        .merge(door::router())
+        .merge(webhooks::router())
+        .route("/assets/{file}", get(assets::serve))
+        .route("/brand.css", get(assets::brand))
+        .fallback(error::no_such_page)
+        .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .layer(middleware::map_response_with_state(pages.clone(), protect))
+        .with_state(pages);
+    Router::new()
+        .route("/", get(async || Redirect::to("/dashboard")))
+        .nest("/dashboard", inside)
+        .fallback_service(rest)
+}
+
+/// Headers of every answer: nothing from elsewhere is loaded, nobody else may frame it, and what
+/// it shows stays out of caches.
+async fn protect(
+    axum::extract::State(pages): axum::extract::State<Pages>,
+    mut response: Response,
+) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, pages.settings.content_security_policy());
+    let fixed: [(HeaderName, &str); 3] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // A link to a portal must not reach the site that somebody goes to from there.
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A page as an answer.
+fn html(page: &impl askama::Template) -> Result<Response, error::PageError> {
+    let text = page.render().map_err(|error| crate::domain::Error::internal(error.to_string()))?;
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
+    Ok((kind, text).into_response())
+}

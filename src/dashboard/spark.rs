@@ -1,0 +1,88 @@
+//! The small chart of an endpoint's last day: a bar for each hour.
+
+use std::time::Duration;
+
+use super::words;
+use crate::domain::{EndpointId, Timestamp};
+use crate::store::EndpointHour;
+
+/// Bars of a chart.
+const HOURS: usize = 24;
+
+/// The height of a chart, in units of its drawing.
+const HEIGHT: u64 = 24;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// One hour: where its parts begin and how high they are, from the top.
+pub(super) struct Bar {
+    pub(super) x: usize,
+    pub(super) failed: u64,
+    pub(super) succeeded_from: u64,
+    pub(super) succeeded: u64,
+}
+
+/// An endpoint's last day.
+pub(super) struct Spark {
+    pub(super) bars: Vec<Bar>,
+    pub(super) attempts: u64,
+    pub(super) failed: u64,
+}
+
+/// When the last day's chart begins.
+pub(super) fn since(now: Timestamp) -> Timestamp {
+    now.before(HOUR * 23)
+}
+
+impl Spark {
+    pub(super) fn of(endpoint: EndpointId, hours: &[EndpointHour], now: Timestamp) -> Spark {
+        let first = since(now).as_seconds().div_euclid(3_600);
+        let mut counts = [(0, 0); HOURS];
+        for hour in hours.iter().filter(|hour| hour.endpoint == endpoint) {
+            let place = hour.starts_at.as_seconds().div_euclid(3_600) - first;
+            if let Some(counts) =
+                usize::try_from(place).ok().and_then(|place| counts.get_mut(place))
+            {
+                counts.0 += hour.succeeded;
+                counts.1 += hour.failed;
+            }
+        }
+        let most = counts.iter().map(|(succeeded, failed)| succeeded + failed).max().unwrap_or(0);
+        let bars = counts.iter().enumerate().map(|(place, counts)| bar(place, *counts, most));
+        let failed = counts.iter().map(|(_, failed)| failed).sum::<u64>();
+        let attempts = counts.iter().map(|(succeeded, _)| succeeded).sum::<u64>() + failed;
+        Spark { bars: bars.collect(), attempts, failed }
+    }
+
+    /// How many of the attempts succeeded, in per cent; never 100 where one failed.
+    pub(super) fn rate(&self) -> Option<String> {
+        let succeeded = self.attempts - self.failed;
+        // In tenths of a per cent, rounded down.
+        let tenths = (succeeded * 1_000).checked_div(self.attempts)?;
+        Some(match tenths % 10 {
+            0 => format!("{} %", tenths / 10),
+            rest => format!("{}.{rest} %", tenths / 10),
+        })
+    }
+
+    pub(super) fn words(&self) -> String {
+        match (self.attempts, self.failed) {
+            (0, _) => "no attempts".to_owned(),
+            (attempts, 0) => format!("{} attempts, none failed", words::number(attempts)),
+            (attempts, failed) => {
+                format!("{} of {} attempts failed", words::number(failed), words::number(attempts))
+            }
+        }
+    }
+}
+
+fn bar(place: usize, (succeeded, failed): (u64, u64), most: u64) -> Bar {
+    // What happened at all can be seen, however little it was.
+    let height = |count: u64| match count {
+        0 => 0,
+        count => (count * HEIGHT / most.max(1)).max(2),
+    };
+    let failed = height(failed);
+    let succeeded = height(succeeded).min(HEIGHT - failed);
+    Bar { x: place * 4, failed, succeeded_from: HEIGHT - failed - succeeded, succeeded }
+}

@@ -1,0 +1,87 @@
+//! The words that pages use for times, durations and numbers.
+
+use std::time::Duration;
+
+use crate::domain::Timestamp;
+
+/// A time as a person reads it, with its zone: `21 Nov 2026, 14:02:09 UTC`.
+pub(super) fn exact(time: Timestamp) -> String {
+    time.strftime("%-d %b %Y, %H:%M:%S UTC").unwrap_or_default()
+}
+
+/// How far `then` is from `now`, in two units at most: `2 m 10 s`.
+pub(super) fn distance(then: Timestamp, now: Timestamp) -> String {
+    let far = if then > now { then.since(now) } else { now.since(then) };
+    let seconds = far.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let parts = match seconds {
+        0..60 => return format!("{seconds} s"),
+        60..3_600 => [(minutes, "m"), (seconds % 60, "s")],
+        3_600..86_400 => [(hours, "h"), (minutes, "m")],
+        _ => [(days, "d"), (hours, "h")],
+    };
+    let some = parts.iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, unit)| format!("{count} {unit}")).collect::<Vec<_>>().join(" ")
+}
+
+/// `in 2 m 10 s`, or `2 m 10 s ago`.
+pub(super) fn relative(then: Timestamp, now: Timestamp) -> String {
+    match then > now {
+        true => format!("in {}", distance(then, now)),
+        false => format!("{} ago", distance(then, now)),
+    }
+}
+
+/// How long something took: `38 ms`, `1.24 s`.
+pub(super) fn took(duration: Duration) -> String {
+    let micros = duration.as_micros();
+    match micros {
+        0..10_000 => format!("{:.1} ms", duration.as_secs_f64() * 1_000.0),
+        10_000..1_000_000 => format!("{} ms", micros / 1_000),
+        _ => format!("{:.2} s", duration.as_secs_f64()),
+    }
+}
+
+/// A number with its thousands apart: `1,204`.
+pub(super) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_exact_and_distances_short() {
+        let now = Timestamp::from_seconds(1_752_575_400);
+        assert_eq!(exact(now), "15 Jul 2025, 10:30:00 UTC");
+        for (seconds, words) in [
+            (0, "0 s ago"),
+            (59, "59 s ago"),
+            (130, "2 m 10 s ago"),
+            (3_600, "1 h ago"),
+            (90_000, "1 d 1 h ago"),
+        ] {
+            assert_eq!(relative(now.before(Duration::from_secs(seconds)), now), words);
+        }
+        assert_eq!(relative(now + Duration::from_secs(61), now), "in 1 m 1 s");
+    }
+
+    #[test]
+    fn durations_and_numbers_are_as_long_as_they_need_be() {
+        assert_eq!(took(Duration::from_micros(1_240)), "1.2 ms");
+        assert_eq!(took(Duration::from_millis(38)), "38 ms");
+        assert_eq!(took(Duration::from_millis(10_004)), "10.00 s");
+        for (count, text) in [(7, "7"), (1_204, "1,204"), (1_000_000, "1,000,000")] {
+            assert_eq!(number(count), text);
+        }
+    }
+}
