@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -175,24 +176,36 @@ pub(super) async fn store_changed(
     state.engine.update_endpoint(change, unique_name).await
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct CreateQuery {
+    /// Only say what is wrong with the input. Nothing is stored or sent.
+    dry_run: Option<bool>,
+}
+
 /// Create an endpoint
 ///
 /// What it may have (transports, methods, authentication, headers, a secret of its own) is the contract's
 /// decision.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint", tag = "Endpoint", operation_id = "v1.endpoint.create",
-    params(("app_id" = String, Path, description = "The application's id or uid")),
+    params(("app_id" = String, Path, description = "The application's id or uid"), CreateQuery),
     request_body = EndpointIn,
-    responses((status = 201, body = EndpointOut), (status = 404, body = ErrorBody),
+    responses((status = 201, body = EndpointOut), (status = 204, description = "Nothing is wrong with the input of a dry run"), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 422, body = ValidationBody)))]
 async fn create(
     State(state): State<ApiState>,
     caller: Caller,
     Path(app_id): Path<String>,
+    Query(query): Query<CreateQuery>,
     Body(input): Body<EndpointIn>,
-) -> ApiResult<(StatusCode, Json<EndpointOut>)> {
+) -> ApiResult<Response> {
     let application = caller.application(&state, app_id).await?;
+    if query.dry_run == Some(true) {
+        new_endpoint(&state, &caller, &application, input).await?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let created = create_in(&state, &caller, &application, input).await?;
-    Ok((StatusCode::CREATED, show(&created)))
+    Ok((StatusCode::CREATED, show(&created)).into_response())
 }
 
 /// Makes an endpoint of an application from what a request says.
@@ -202,26 +215,35 @@ pub(super) async fn create_in(
     application: &std::sync::Arc<Application>,
     input: EndpointIn,
 ) -> Result<std::sync::Arc<Endpoint>> {
-    let wish = SecretWish { text: input.secret.clone(), kind: input.secret_type.clone() };
-    let draft = input.apply_to(blank(state, application, caller), state.clock.now());
-    let endpoint = draft.check(state, &caller.environment, None).await?;
-    let shared = is_shared(&caller.environment);
-    let secrets = match shared {
-        true => for_new_endpoint(state, &caller.environment, application, wish).await?,
-        false => new_secret(state, &caller.environment, wish, "secret")?
-            .map(|text| SigningSecret { text, expires_at: None })
-            .into_iter()
-            .collect(),
-    };
-    let mut endpoint = Endpoint { secrets, ..endpoint };
+    let mut endpoint = new_endpoint(state, caller, application, input).await?;
     state.engine.handshake(application, &endpoint).await?;
-    if shared {
+    if is_shared(&caller.environment) {
         // Those that the application has when it is stored, which may have been rotated since.
         endpoint.secrets.clear();
     }
     let unique_name = caller.environment.contract.endpoint().unique_name;
     let limit = state.limits.endpoints_per_application;
     state.store.create_endpoint(endpoint, unique_name, limit).await
+}
+
+/// The endpoint that a request asks for, checked, with its secrets.
+async fn new_endpoint(
+    state: &ApiState,
+    caller: &Caller,
+    application: &std::sync::Arc<Application>,
+    input: EndpointIn,
+) -> Result<Endpoint> {
+    let wish = SecretWish { text: input.secret.clone(), kind: input.secret_type.clone() };
+    let draft = input.apply_to(blank(state, application, caller), state.clock.now());
+    let endpoint = draft.check(state, &caller.environment, None).await?;
+    let secrets = match is_shared(&caller.environment) {
+        true => for_new_endpoint(state, &caller.environment, application, wish).await?,
+        false => new_secret(state, &caller.environment, wish, "secret")?
+            .map(|text| SigningSecret { text, expires_at: None })
+            .into_iter()
+            .collect(),
+    };
+    Ok(Endpoint { secrets, ..endpoint })
 }
 
 /// An endpoint before anything is set.

@@ -20,6 +20,7 @@ use crate::environment::Environments;
 use crate::store::Store;
 
 mod assets;
+mod catalog;
 mod door;
 mod error;
 mod form;
@@ -29,6 +30,7 @@ mod settings;
 mod shell;
 mod spark;
 mod viewer;
+mod webhook_form;
 mod webhooks;
 mod words;
 
@@ -67,6 +69,7 @@ pub fn service(parts: DashboardParts, rest: Router) -> Router {
     let inside = Router::new()
         .merge(door::router())
         .merge(webhooks::router())
+        .merge(webhook_form::router())
         .route("/assets/{file}", get(assets::serve))
         .route("/brand.css", get(assets::brand))
         .fallback(error::no_such_page)

@@ -13,7 +13,7 @@ use super::place::Place;
 use super::shell::{Section, Shell};
 use super::spark::{self, Spark};
 use super::{Pages, html, words};
-use crate::domain::{Endpoint, EndpointState, Result, Subscription};
+use crate::domain::{ALL_EVENTS, Endpoint, EndpointState, Result, Subscription};
 use crate::store::Page;
 
 /// Webhooks read from the store at a time.
@@ -135,13 +135,20 @@ pub(super) fn name(endpoint: &Endpoint) -> String {
     }
 }
 
+/// Whether a webhook takes everything.
+pub(super) fn takes_all(subscription: &Subscription) -> bool {
+    let types = subscription.types().unwrap_or_default();
+    *subscription == Subscription::All || types.iter().any(|name| name == ALL_EVENTS)
+}
+
 /// What a webhook takes, in a few words.
 pub(super) fn events(subscription: &Subscription) -> String {
     let types = subscription.types().unwrap_or_default();
     let groups = subscription.groups().unwrap_or_default();
+    if takes_all(subscription) {
+        return "All events".to_owned();
+    }
     match (types, groups) {
-        ([], []) => "All events".to_owned(),
-        ([one], []) if one == crate::domain::ALL_EVENTS => "All events".to_owned(),
         ([one], []) => one.clone(),
         ([], [one]) => format!("All of {one}"),
         (types, groups) => {
