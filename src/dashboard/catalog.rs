@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::Pages;
 use super::place::Place;
-use crate::domain::{Error, Result};
+use crate::domain::{Error, ErrorCode, Result};
 
 /// Event types read from the API at a time.
 const AT_ONCE: u32 = 250;
@@ -97,5 +97,31 @@ async fn types(pages: &Pages, place: &Place) -> Result<Vec<EventType>> {
             }
             _ => return Ok(all),
         }
+    }
+}
+
+/// The body that a receiver gets for an event's example, or `None` where the catalog has none.
+///
+/// # Errors
+/// Those of the API.
+pub(super) async fn example(pages: &Pages, place: &Place, event: &str) -> Result<Option<String>> {
+    #[derive(Deserialize)]
+    struct Example {
+        body: Box<RawValue>,
+    }
+    if event.is_empty() {
+        return Ok(None);
+    }
+    let (event, application) = (super::place::segment(event), place.application.id);
+    let path = format!("/api/v1/event-type/{event}/example?app_id={application}");
+    let method = axum::http::Method::GET;
+    match pages.local.call(&place.caller(), method, &path, String::new()).await {
+        Ok(text) => {
+            let example: Example =
+                serde_json::from_str(&text).map_err(|error| Error::internal(error.to_string()))?;
+            Ok(Some(super::words::pretty(example.body.get())))
+        }
+        Err(error) if error.code == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }

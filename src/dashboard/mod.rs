@@ -21,6 +21,8 @@ use crate::store::Store;
 
 mod assets;
 mod catalog;
+mod deliveries;
+mod delivery;
 mod door;
 mod error;
 mod form;
@@ -30,6 +32,8 @@ mod settings;
 mod shell;
 mod spark;
 mod viewer;
+mod webhook;
+mod webhook_actions;
 mod webhook_form;
 mod webhooks;
 mod words;
@@ -70,6 +74,10 @@ pub fn service(parts: DashboardParts, rest: Router) -> Router {
         .merge(door::router())
         .merge(webhooks::router())
         .merge(webhook_form::router())
+        .merge(webhook::router())
+        .merge(webhook_actions::router())
+        .merge(deliveries::router())
+        .merge(delivery::router())
         .route("/assets/{file}", get(assets::serve))
         .route("/brand.css", get(assets::brand))
         .fallback(error::no_such_page)

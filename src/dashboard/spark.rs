@@ -54,6 +54,12 @@ impl Spark {
         Spark { bars: bars.collect(), attempts, failed }
     }
 
+    /// Whether most of what was tried lately failed.
+    pub(super) fn is_failing(&self) -> bool {
+        let tried = self.bars.iter().rfind(|bar| bar.failed + bar.succeeded > 0);
+        tried.is_some_and(|bar| bar.failed > bar.succeeded)
+    }
+
     /// How many of the attempts succeeded, in per cent; never 100 where one failed.
     pub(super) fn rate(&self) -> Option<String> {
         let succeeded = self.attempts - self.failed;

@@ -50,7 +50,6 @@ struct Row {
     id: String,
     name: String,
     url: String,
-    transport: &'static str,
     events: String,
     state: StateTag,
     spark: Spark,
@@ -113,15 +112,12 @@ pub(super) async fn all(pages: &Pages, place: &Place) -> Result<Vec<Arc<Endpoint
 }
 
 fn row(endpoint: &Endpoint, spark: Spark) -> Row {
-    let failing =
-        spark.failed > 0 && spark.bars.last().is_some_and(|bar| bar.failed > bar.succeeded);
     Row {
         id: endpoint.id.to_string(),
         name: name(endpoint),
         url: endpoint.url.clone(),
-        transport: endpoint.transport.as_str(),
         events: events(&endpoint.subscription),
-        state: StateTag::of(endpoint, failing),
+        state: StateTag::of(endpoint, spark.is_failing()),
         spark,
         delivers: endpoint.state.delivers(),
     }

@@ -55,6 +55,61 @@ pub(super) fn number(number: u64) -> String {
     text
 }
 
+/// JSON laid out for reading; anything else as it is.
+pub(super) fn pretty(text: &str) -> String {
+    let Ok(value) = serde_json::from_str::<Box<serde_json::value::RawValue>>(text) else {
+        return text.to_owned();
+    };
+    // Laid out token by token, because numbers must stay as they were written.
+    laid_out(value.get())
+}
+
+fn laid_out(json: &str) -> String {
+    let (mut text, mut depth, mut in_string, mut escaped) = (String::new(), 0_usize, false, false);
+    let mut rest = json.chars().peekable();
+    let line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n("  ", depth));
+    };
+    while let Some(one) = rest.next() {
+        if in_string {
+            text.push(one);
+            in_string = escaped || one != '"';
+            escaped = !escaped && one == '\\';
+            continue;
+        }
+        match one {
+            '"' => {
+                in_string = true;
+                text.push(one);
+            }
+            '{' | '[' => {
+                while rest.next_if(|next| next.is_ascii_whitespace()).is_some() {}
+                text.push(one);
+                if rest.peek().is_some_and(|next| matches!(next, '}' | ']')) {
+                    text.extend(rest.next());
+                } else {
+                    depth += 1;
+                    line(&mut text, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut text, depth);
+                text.push(one);
+            }
+            ',' => {
+                text.push(one);
+                line(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            space if space.is_ascii_whitespace() => {}
+            other => text.push(other),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +128,17 @@ mod tests {
             assert_eq!(relative(now.before(Duration::from_secs(seconds)), now), words);
         }
         assert_eq!(relative(now + Duration::from_secs(61), now), "in 1 m 1 s");
+    }
+
+    #[test]
+    fn json_is_laid_out_and_stays_what_it_was() {
+        let json = r#"{"a":1.10,"b":[ ],"c":[{},"x\\\",:{"],"d":1e400}"#;
+        let pretty = pretty(json);
+        assert_eq!(
+            pretty,
+            "{\n  \"a\": 1.10,\n  \"b\": [],\n  \"c\": [\n    {},\n    \"x\\\\\\\",:{\"\n  ],\n  \"d\": 1e400\n}"
+        );
+        assert_eq!(super::pretty("not JSON"), "not JSON");
     }
 
     #[test]

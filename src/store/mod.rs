@@ -522,6 +522,8 @@ pub trait Store: Send + Sync {
         filter: DeliveryFilter,
         page: Page<DeliveryId>,
     ) -> Result<DeliveryPage>;
+    /// How many deliveries of an endpoint are pending.
+    async fn count_waiting(&self, application: ApplicationId, id: EndpointId) -> Result<u64>;
     /// The attempts at the deliveries of an application's endpoints, counted by the hour, since
     /// the hour of `since`. The last seconds before a crash may be missing.
     async fn endpoint_hours(

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, Row, named_params, params};
 
 use super::applications;
 use super::columns::{read_count, read_json};
 use super::fault::Fallible;
 use super::range::{IdRange, id_number, order};
-use crate::domain::{ApplicationId, DeliveryId, DeliveryState, Failure, MessageId};
+use crate::domain::{ApplicationId, DeliveryId, DeliveryState, EndpointId, Failure, MessageId};
 use crate::store::{DeliveryFilter, DeliveryLine, DeliveryPage, DeliveryResult, LastAttempt, Page};
 
 /// How many deliveries are looked at for one page. A filter that matches next to nothing comes
@@ -146,4 +146,19 @@ fn is_result(line: &DeliveryLine, wanted: DeliveryResult) -> bool {
         DeliveryResult::Retrying => line.next_at.is_some() && last.is_some(),
         DeliveryResult::Pending => line.next_at.is_some() && last.is_none(),
     }
+}
+
+pub(super) fn count_waiting(
+    connection: &Connection,
+    application: ApplicationId,
+    endpoint: EndpointId,
+) -> Fallible<u64> {
+    let mut select = connection.prepare_cached(
+        "SELECT count(*) FROM endpoints e
+         CROSS JOIN deliveries d INDEXED BY deliveries_pending
+            ON d.endpoint_id = e.id AND d.state = 0
+         WHERE e.application_id = ?1 AND e.id = ?2",
+    )?;
+    let counted: i64 = select.query_row(params![application, endpoint], |row| row.get(0))?;
+    Ok(u64::try_from(counted).unwrap_or(0))
 }

@@ -320,6 +320,12 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn count_waiting(&self, application: ApplicationId, id: EndpointId) -> Result<u64> {
+        self.readers
+            .read(move |connection| deliveries::count_waiting(connection, application, id))
+            .await
+    }
+
     async fn endpoint_hours(
         &self,
         application: ApplicationId,
