@@ -147,6 +147,20 @@ impl Caller {
         Caller { environment, only_application: Some(application), credential: None }
     }
 
+    /// Whether the credential opens every environment.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) async fn is_admin(&self, state: &ApiState) -> Result<bool> {
+        let Some(credential) = &self.credential else { return Ok(false) };
+        Ok(state.authenticator.scope(credential.expose()).await? == Scope::Admin)
+    }
+
+    /// The SHA-256 of the credential.
+    pub(super) fn credential_hash(&self) -> Option<[u8; 32]> {
+        self.credential.as_ref().map(|credential| hash_key(credential.expose()))
+    }
+
     /// Asks again whether the credential is good, for requests that go on for long.
     ///
     /// # Errors

@@ -48,6 +48,7 @@ mod operational;
 mod own_event_types;
 mod page;
 mod payload;
+mod portal;
 pub mod server;
 
 pub use auth::{Authenticator, Caller};
@@ -64,6 +65,8 @@ pub struct ApiParts {
     pub clock: Clock,
     pub entropy: Entropy,
     pub limits: ApiLimits,
+    /// Where browsers reach the server, without a slash at the end.
+    pub public_url: String,
     /// Cancelled when the server stops: what waits is answered then.
     pub stopping: CancellationToken,
 }
@@ -151,6 +154,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(event::router())
         .merge(event_stream::router())
         .merge(operational::router())
+        .merge(portal::router())
 }
 
 async fn unknown_path(request: Request) -> ApiError {

@@ -117,6 +117,10 @@ impl Server {
             config.jwt_secret.as_ref(),
         ));
         let stop = CancellationToken::new();
+        let mut settings = config.dashboard.clone();
+        if settings.public_url.is_empty() {
+            settings.public_url = format!("http://{address}");
+        }
         let (service, local) = api::service(ApiParts {
             store: store.clone(),
             engine: engine.clone(),
@@ -125,12 +129,9 @@ impl Server {
             clock: clock.clone(),
             entropy: entropy.clone(),
             limits: config.api,
+            public_url: settings.public_url.clone(),
             stopping: stop.clone(),
         });
-        let mut settings = config.dashboard.clone();
-        if settings.public_url.is_empty() {
-            settings.public_url = format!("http://{address}");
-        }
         let service = dashboard::service(
             DashboardParts {
                 store: store.clone(),

@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use super::Pages;
 
 /// An asset's name, its type, and its bytes.
-const ASSETS: [(&str, &str, &[u8]); 2] = [
+const ASSETS: [(&str, &str, &[u8]); 3] = [
+    ("favicon.svg", "image/svg+xml", include_bytes!("assets/favicon.svg")),
     ("pages.css", "text/css; charset=utf-8", include_bytes!("assets/pages.css")),
     ("pages.js", "text/javascript; charset=utf-8", include_bytes!("assets/pages.js")),
 ];

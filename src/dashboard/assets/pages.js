@@ -18,3 +18,134 @@ document.addEventListener("keydown", (event) => {
     menu.querySelector("summary").focus();
   }
 });
+
+const announce = (text) => {
+  document.getElementById("announce").textContent = text;
+};
+
+// Buttons that need a script are hidden until there is one.
+for (const button of document.querySelectorAll("[data-copy]")) {
+  const label = button.textContent;
+  button.hidden = !navigator.clipboard;
+  button.addEventListener("click", async () => {
+    const source = document.querySelector(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.value ?? source.textContent);
+      button.textContent = "Copied";
+      announce(`Copied: ${label}`);
+    } catch {
+      button.textContent = "Could not copy";
+    }
+    setTimeout(() => (button.textContent = label), 2000);
+  });
+}
+
+for (const button of document.querySelectorAll("[data-toggle]")) {
+  const field = document.querySelector(button.dataset.toggle);
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const show = field.type === "password";
+    field.type = show ? "text" : "password";
+    button.textContent = show ? button.dataset.hide : button.dataset.show;
+  });
+}
+
+for (const form of document.querySelectorAll("form[data-submit-on-change]")) {
+  for (const select of form.querySelectorAll("select")) {
+    select.addEventListener("change", () => form.requestSubmit());
+  }
+}
+
+// A delivery that is under way: look again until it isn't, without moving the focus.
+if (document.querySelector("[data-look-again]")) setTimeout(() => location.reload(), 1000);
+
+// Only the fields of the chosen kind of authentication.
+for (const set of document.querySelectorAll("[data-auth]")) {
+  const show = () => {
+    const kind = set.querySelector("input[name=auth]:checked")?.value;
+    for (const part of set.querySelectorAll("[data-auth-of]")) part.hidden = part.dataset.authOf !== kind;
+  };
+  set.addEventListener("change", show);
+  show();
+}
+
+// The picker of events: a search, groups taken as a whole, and a sentence that sums it up.
+for (const picker of document.querySelectorAll("[data-picker]")) {
+  const events = [...picker.querySelectorAll("[data-event]")];
+  if (events.length === 0) continue;
+  const all = picker.querySelector("[data-all]");
+  const summary = picker.querySelector("[data-summary]");
+  const start = summary?.textContent;
+  const update = () => {
+    for (const group of picker.querySelectorAll("[data-group]")) {
+      const whole = group.querySelector("[data-all-of-group]");
+      for (const box of group.querySelectorAll("[data-event] input")) {
+        if (whole?.checked || all?.checked) box.checked = true;
+        box.disabled = Boolean(whole?.checked || all?.checked);
+      }
+      if (whole) whole.disabled = Boolean(all?.checked);
+    }
+    const chosen = events.filter((event) => event.querySelector("input").checked).length;
+    if (!summary) return;
+    if (all?.checked) summary.textContent = "All events, also those that are added later.";
+    else summary.textContent = chosen === 0 ? start : `${chosen} of ${events.length} events chosen.`;
+  };
+  picker.addEventListener("change", (event) => {
+    const whole = event.target.closest("[data-all-of-group]");
+    if (whole && !whole.checked) {
+      for (const box of whole.closest("[data-group]").querySelectorAll("[data-event] input")) box.checked = false;
+    }
+    if (event.target === all && !all.checked) for (const one of events) one.querySelector("input").checked = false;
+    update();
+  });
+  if (events.length > 8) {
+    const search = document.createElement("input");
+    search.type = "search";
+    search.placeholder = "Search events";
+    search.setAttribute("aria-label", "Search events");
+    search.addEventListener("input", () => {
+      const wanted = search.value.trim().toLowerCase();
+      for (const event of events) event.hidden = !event.textContent.toLowerCase().includes(wanted);
+      for (const group of picker.querySelectorAll("[data-group]")) {
+        group.hidden = [...group.querySelectorAll("[data-event]")].every((event) => event.hidden);
+      }
+    });
+    summary?.after(search);
+  }
+  update();
+}
+
+// What is typed is checked by the server, in the words it would use when the form is sent.
+for (const form of document.querySelectorAll("form[data-check]")) {
+  const touched = new Set();
+  let waiting;
+  const check = async () => {
+    const answer = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    if (!answer.ok) return;
+    const problems = await answer.json();
+    for (const part of form.querySelectorAll("[data-field]")) {
+      const field = part.dataset.field;
+      if (!touched.has(field)) continue;
+      const name = Object.keys(problems).find((one) => one === field || one.startsWith(`${field}.`));
+      const old = part.querySelector(".error");
+      part.classList.toggle("wrong", Boolean(name));
+      if (!name) old?.remove();
+      else if (old) old.textContent = problems[name];
+      else {
+        const sentence = document.createElement("p");
+        sentence.className = "error";
+        sentence.id = `${field}-error`;
+        sentence.textContent = problems[name];
+        const before = part.querySelector(".hint") ?? part.querySelector("label, legend");
+        before.after(sentence);
+      }
+    }
+  };
+  form.addEventListener("change", (event) => {
+    const field = event.target.closest("[data-field]")?.dataset.field;
+    if (!field) return;
+    touched.add(field);
+    clearTimeout(waiting);
+    waiting = setTimeout(check, 150);
+  });
+}
