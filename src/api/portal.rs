@@ -215,7 +215,8 @@ async fn expire_all(
 ) -> ApiResult<StatusCode> {
     caller.require_environment()?;
     let application = caller.application(&state, app_id).await?;
-    state.store.delete_passes_of(&application.public_id()).await?;
+    let environment = &caller.environment.name;
+    state.store.delete_passes_of(environment, &application.public_id()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

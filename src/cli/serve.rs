@@ -141,6 +141,7 @@ impl Server {
                 clock: clock.clone(),
                 entropy,
                 settings,
+                stopping: stop.clone(),
             },
             service,
         );

@@ -61,6 +61,9 @@ pub(super) struct Filters {
     /// Read on from here to what is newer.
     #[serde(default)]
     newer: String,
+    /// The newest delivery that a page shows, when it asks for newer ones.
+    #[serde(default)]
+    newest: String,
 }
 
 impl Filters {
@@ -68,6 +71,11 @@ impl Filters {
         [&self.webhook, &self.event, &self.result, &self.from, &self.to, &self.id]
             .iter()
             .all(|text| text.is_empty())
+    }
+
+    /// The newest delivery that a page shows.
+    pub(super) fn newest(&self) -> Option<DeliveryId> {
+        cursor(&self.newest)
     }
 
     /// The address of the log with these filters and a cursor.
@@ -89,7 +97,11 @@ impl Filters {
     }
 
     /// What the store is asked; `None` where no delivery can match.
-    async fn filter(&self, pages: &Pages, place: &Place) -> Result<Option<DeliveryFilter>> {
+    pub(super) async fn filter(
+        &self,
+        pages: &Pages,
+        place: &Place,
+    ) -> Result<Option<DeliveryFilter>> {
         let message = match self.id.trim() {
             "" => None,
             id => {
@@ -146,7 +158,6 @@ pub(super) struct Line {
     pub(super) class: &'static str,
     pub(super) word: &'static str,
     pub(super) status: Option<u16>,
-    pub(super) attempts: u32,
     pub(super) retries: u32,
     pub(super) next: Option<(String, String)>,
     pub(super) duration: Option<String>,
@@ -172,7 +183,6 @@ impl Line {
             class,
             word,
             status: last.and_then(|last| last.status),
-            attempts: line.attempts,
             retries: line.attempts.saturating_sub(1),
             next: line.next_at.map(|at| (words::exact(at), words::relative(at, now))),
             duration: last.map(|last| words::took(last.duration)),
@@ -226,7 +236,8 @@ struct LogPage {
     /// How far back was looked, where that ended before the page was full.
     searched_to: Option<String>,
     clear: String,
-    now: String,
+    /// Where the page learns of newer deliveries; `None` where it doesn't show the newest.
+    live: Option<String>,
 }
 
 async fn list(
@@ -241,6 +252,8 @@ async fn list(
         Some(filter) => page(&pages, &place, &filters, filter).await?,
         None => Found::default(),
     };
+    let newest = found.lines.first().map(|line| cursor_text(line.id)).unwrap_or_default();
+    let live = found.newer.is_none().then(|| filters.query(Some(("newest", newest))));
     html(&LogPage {
         shell: Shell::of(&pages, &place, Section::Deliveries, None).await?,
         webhooks: webhooks.collect(),
@@ -250,7 +263,7 @@ async fn list(
         older: found.older.map(|id| filters.query(Some(("older", cursor_text(id))))),
         searched_to: found.searched_to.map(words::exact),
         clear: format!("{}/deliveries", place.base()),
-        now: words::exact(now),
+        live: live.map(|query| format!("{}/deliveries/live{query}", place.base())),
         filters,
     })
 }

@@ -13,6 +13,8 @@ use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::api::{Authenticator, LocalApi};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -26,6 +28,7 @@ mod delivery;
 mod door;
 mod error;
 mod form;
+mod live;
 mod native;
 mod place;
 mod settings;
@@ -53,6 +56,8 @@ pub struct DashboardParts {
     pub clock: Clock,
     pub entropy: Entropy,
     pub settings: DashboardSettings,
+    /// Cancelled when the server stops: pages that wait are let go then.
+    pub stopping: CancellationToken,
 }
 
 /// What all pages share.
@@ -78,6 +83,7 @@ pub fn service(parts: DashboardParts, rest: Router) -> Router {
         .merge(webhook_actions::router())
         .merge(deliveries::router())
         .merge(delivery::router())
+        .merge(live::router())
         .route("/assets/{file}", get(assets::serve))
         .route("/brand.css", get(assets::brand))
         .fallback(error::no_such_page)

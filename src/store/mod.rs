@@ -371,8 +371,8 @@ pub trait Store: Send + Sync {
     async fn redeem_link(&self, link: [u8; 32], session: [u8; 32], now: Timestamp) -> Result<Pass>;
     /// Ends a pass. One that isn't there any more is no error.
     async fn delete_pass(&self, hash: [u8; 32]) -> Result<()>;
-    /// Ends all passes of a tenant.
-    async fn delete_passes_of(&self, tenant: &str) -> Result<()>;
+    /// Ends all passes of a tenant that open this environment.
+    async fn delete_passes_of(&self, environment: &Arc<str>, tenant: &str) -> Result<()>;
 
     // Applications.
     async fn create_application(&self, application: Application) -> Result<Arc<Application>>;

@@ -149,3 +149,41 @@ for (const form of document.querySelectorAll("form[data-check]")) {
     waiting = setTimeout(check, 150);
   });
 }
+
+// Newer deliveries wait behind a count, and come in when asked. The switch is remembered.
+const live = document.querySelector("[data-live]");
+if (live) {
+  const button = live.querySelector("[data-new]");
+  const toggle = live.querySelector("[data-live-switch]");
+  let source;
+  const stop = () => source?.close();
+  const start = () => {
+    stop();
+    source = new EventSource(live.dataset.live);
+    source.onmessage = (event) => {
+      const count = Number(event.data);
+      button.hidden = count === 0;
+      button.textContent = count >= 50 ? "50 or more new: show them" : `${count} new: show ${count === 1 ? "it" : "them"}`;
+    };
+  };
+  const follow = () => (toggle.checked ? start() : stop());
+  toggle.checked = sessionStorage.getItem("live") !== "off";
+  toggle.addEventListener("change", () => {
+    sessionStorage.setItem("live", toggle.checked ? "on" : "off");
+    if (!toggle.checked) button.hidden = true;
+    follow();
+  });
+  button.addEventListener("click", async () => {
+    const answer = await fetch(location.href);
+    if (!answer.ok) return location.reload();
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.getElementById("log").replaceWith(page.getElementById("log"));
+    live.dataset.live = page.querySelector("[data-live]").dataset.live;
+    button.hidden = true;
+    announce("New deliveries were added at the top of the list.");
+    start();
+  });
+  addEventListener("pagehide", stop);
+  live.hidden = false;
+  follow();
+}

@@ -80,8 +80,16 @@ pub(super) fn delete(batch: &mut Batch<'_>, hash: [u8; 32]) -> Fallible<()> {
     Ok(())
 }
 
-pub(super) fn delete_of_tenant(batch: &mut Batch<'_>, tenant: &str) -> Fallible<()> {
-    let mut delete = batch.connection.prepare_cached("DELETE FROM passes WHERE tenant = ?1")?;
-    delete.execute(params![tenant])?;
+pub(super) fn delete_of_tenant(
+    batch: &mut Batch<'_>,
+    environment: &str,
+    tenant: &str,
+) -> Fallible<()> {
+    // Another company's environment may have a tenant of the same name.
+    let mut delete = batch.connection.prepare_cached(
+        "DELETE FROM passes WHERE tenant = ?1 AND EXISTS (
+            SELECT 1 FROM json_each(holder, '$.environments') WHERE value = ?2)",
+    )?;
+    delete.execute(params![tenant, environment])?;
     Ok(())
 }

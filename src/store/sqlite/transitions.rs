@@ -59,9 +59,11 @@ impl Store for SqliteStore {
         self.writer.write(Savepoint, move |batch| passes::delete(batch, hash)).await
     }
 
-    async fn delete_passes_of(&self, tenant: &str) -> Result<()> {
-        let tenant = tenant.to_owned();
-        self.writer.write(Savepoint, move |batch| passes::delete_of_tenant(batch, &tenant)).await
+    async fn delete_passes_of(&self, environment: &Arc<str>, tenant: &str) -> Result<()> {
+        let (environment, tenant) = (Arc::clone(environment), tenant.to_owned());
+        self.writer
+            .write(Savepoint, move |batch| passes::delete_of_tenant(batch, &environment, &tenant))
+            .await
     }
 
     async fn create_application(&self, application: Application) -> Result<Arc<Application>> {
