@@ -27,6 +27,7 @@ mod deliveries;
 mod delivery;
 mod door;
 mod error;
+mod events;
 mod form;
 mod live;
 mod native;
@@ -84,6 +85,7 @@ pub fn service(parts: DashboardParts, rest: Router) -> Router {
         .merge(deliveries::router())
         .merge(delivery::router())
         .merge(live::router())
+        .merge(events::router())
         .route("/assets/{file}", get(assets::serve))
         .route("/brand.css", get(assets::brand))
         .fallback(error::no_such_page)
