@@ -100,16 +100,15 @@ impl Engine {
         input: &RenderInput<'_>,
     ) -> Result<Sent, Failure> {
         let Environment { contract, guard, .. } = environment;
-        let (sender, policy) = (&self.0.sender, contract.retry());
+        let (network, policy) = (&self.0.network, contract.retry());
         match input.endpoint.transport {
             Transport::Webhook => {
                 let request = rendered(|| contract.render(input))?;
-                Ok(sender.attempt(&request, guard, policy.timeout).await)
+                Ok(network.send_request(&request, guard, policy.timeout, &[]).await)
             }
             Transport::Websocket => {
                 let message = rendered(|| contract.render_message(input))?;
-                // Boxed, because its state is larger than that of most attempts.
-                Ok(Box::pin(sender.attempt_message(&message, guard, policy)).await)
+                Ok(network.send_message(&message, guard, policy).await)
             }
         }
     }

@@ -397,7 +397,8 @@ impl Lanes {
 
     /// Empties every lane, for a graceful stop.
     pub(super) fn empty_all(&mut self) -> Vec<Job> {
-        let ids: Vec<EndpointId> = self.lanes.keys().copied().collect();
+        let mut ids: Vec<EndpointId> = self.lanes.keys().copied().collect();
+        ids.sort_unstable();
         ids.into_iter().flat_map(|id| self.empty(id)).collect()
     }
 

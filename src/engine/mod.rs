@@ -16,7 +16,7 @@ use crate::domain::{
 };
 use crate::entropy::Entropy;
 use crate::environment::Environments;
-use crate::sender::Sender;
+use crate::sender::Network;
 use crate::store::{Accepted, Job, LEASE_QUEUE_TIME, Lease, NewMessage, Recorded, Room, Store};
 
 mod attempt;
@@ -41,7 +41,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// What the engine works with.
 pub struct EngineParts {
     pub store: Arc<dyn Store>,
-    pub sender: Sender,
+    pub network: Arc<dyn Network>,
     pub environments: Arc<Environments>,
     pub clock: Clock,
     pub entropy: Entropy,
@@ -62,7 +62,7 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
-    sender: Sender,
+    network: Arc<dyn Network>,
     environments: Arc<Environments>,
     clock: Clock,
     entropy: Entropy,
@@ -88,7 +88,7 @@ impl Engine {
     /// # Errors
     /// Where the store can't be read.
     pub async fn start(parts: EngineParts) -> Result<Engine> {
-        let EngineParts { store, sender, environments, clock, entropy, limits } = parts;
+        let EngineParts { store, network, environments, clock, entropy, limits } = parts;
         store.recover().await?;
         let (outcomes, unrecorded) = mpsc::channel(UNRECORDED_OUTCOMES);
         let engine = Engine(Arc::new(Inner {
@@ -102,7 +102,7 @@ impl Engine {
             attempts: TaskTracker::new(),
             background: TaskTracker::new(),
             store,
-            sender,
+            network,
             environments,
             clock,
             entropy,
@@ -213,7 +213,7 @@ impl Engine {
     async fn endpoint_changed(&self, endpoint: Arc<Endpoint>) {
         let id = endpoint.id;
         let queued = self.lanes().endpoint_changed(endpoint, self.0.clock.now());
-        self.0.sender.close_websocket(id);
+        self.0.network.close_websocket(id);
         self.0.wake.notify_one();
         self.release(queued).await;
     }
@@ -222,7 +222,7 @@ impl Engine {
         let mut lanes = self.lanes();
         for &endpoint in endpoints {
             lanes.endpoint_deleted(endpoint);
-            self.0.sender.close_websocket(endpoint);
+            self.0.network.close_websocket(endpoint);
         }
         // What they held is room for others.
         self.0.wake.notify_one();
@@ -252,8 +252,9 @@ impl Engine {
         let inner = &self.0;
         loop {
             tokio::select! {
-                () = inner.stopping.cancelled() => return inner.sender.close_idle(),
-                () = inner.clock.sleep(SWEEP_INTERVAL) => inner.sender.sweep_idle(),
+                biased;
+                () = inner.stopping.cancelled() => return inner.network.close_idle(),
+                () = inner.clock.sleep(SWEEP_INTERVAL) => inner.network.sweep_idle(),
             }
         }
     }
