@@ -153,6 +153,7 @@ impl Engine {
                 outcome: sent.outcome,
                 succeeded,
             },
+            lease: job.lease,
             next,
             failed_in_round: job.failed_in_round + u32::from(!succeeded),
             pause: contract.pause(),

@@ -2,6 +2,7 @@
 //! the store for what is due. It asks the clock, sleeps and wakes; the rules it applies are
 //! `domain`'s, and the state it keeps is in `lanes`.
 
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ struct Inner {
     node: NodeId,
     /// How long a claim is good for.
     lease: Duration,
+    /// When the last one ends that was given out.
+    last_lease_us: AtomicI64,
     lanes: Arc<Mutex<lanes::Lanes>>,
     /// Wakes the claimer when a lane has something due earlier than it thought.
     wake: Notify,
@@ -94,6 +97,7 @@ impl Engine {
         let engine = Engine(Arc::new(Inner {
             node: entropy.id(&clock),
             lease: environments.longest_timeout() + LEASE_QUEUE_TIME,
+            last_lease_us: AtomicI64::new(i64::MIN),
             lanes: Arc::new(Mutex::new(lanes::Lanes::new(limits))),
             wake: Notify::new(),
             handshakes: handshake::Handshakes::default(),
@@ -288,8 +292,8 @@ impl Engine {
         if jobs.is_empty() {
             return;
         }
-        let deliveries = jobs.iter().map(Job::delivery).collect();
-        if let Err(error) = self.0.store.release(deliveries, self.0.node).await {
+        let claims = jobs.iter().map(|job| (job.delivery(), job.lease)).collect();
+        if let Err(error) = self.0.store.release(claims).await {
             tracing::warn!(%error, "could not release claims; they wait for their lease to end");
         }
     }
@@ -307,9 +311,14 @@ impl Engine {
         self.0.wake.notify_one();
     }
 
-    /// A claim that outlives an attempt and the time it may stand in the queue before.
+    /// A claim that outlives an attempt and the time it may stand in the queue before. It ends
+    /// when no other of this node does, so that it can be told from them.
     fn lease(&self, now: Timestamp) -> Lease {
-        Lease { node: self.0.node, until: now + self.0.lease }
+        let wanted = (now + self.0.lease).as_micros();
+        let after_last = |last: i64| Some(wanted.max(last + 1));
+        let last = self.0.last_lease_us.fetch_update(Relaxed, Relaxed, after_last);
+        let until = last.map_or(wanted, |last| wanted.max(last + 1));
+        Lease { node: self.0.node, until: Timestamp::from_micros(until) }
     }
 
     fn lanes(&self) -> MutexGuard<'_, lanes::Lanes> {
