@@ -77,8 +77,12 @@ impl Engine {
     /// Frees the slot of an attempt and takes the next job in turn.
     fn finished(&self, job: &Job, success: bool) -> Option<(Job, Arc<Endpoint>)> {
         let mut lanes = self.lanes();
+        let known = lanes.next_timer();
         let grown = lanes.finished(job.endpoint, job.message.payload.len(), success);
-        if lanes.next_timer().is_some_and(|at| at <= self.0.clock.now()) {
+        // A lane that was too full to look for more may do so again, now or later. Who sleeps
+        // until the timers that were known doesn't know of that.
+        let timer = lanes.next_timer();
+        if timer.is_some_and(|at| known != Some(at) || at <= self.0.clock.now()) {
             self.0.wake.notify_one();
         }
         if self.0.stopping.is_cancelled() {

@@ -124,6 +124,8 @@ pub(super) struct Lanes {
     starved: VecDeque<EndpointId>,
     deleted: HashSet<EndpointId>,
     deleted_in_order: VecDeque<EndpointId>,
+    /// Endpoints that stopped, and the revision with which they did.
+    stopped: HashMap<EndpointId, u64>,
     in_flight: usize,
     held: Held,
     claims: usize,
@@ -151,6 +153,7 @@ impl Lanes {
             starved: VecDeque::new(),
             deleted: HashSet::new(),
             deleted_in_order: VecDeque::new(),
+            stopped: HashMap::new(),
             in_flight: 0,
             held: Held::default(),
             claims: 0,
@@ -194,6 +197,9 @@ impl Lanes {
         let id = job.endpoint;
         if self.deleted.contains(&id) {
             return Vec::new();
+        }
+        if self.stopped_since(&endpoint) {
+            return vec![job];
         }
         let lane = self.lanes.entry(id).or_default();
         adopt(lane, endpoint);
@@ -345,6 +351,7 @@ impl Lanes {
     pub(super) fn endpoint_changed(&mut self, endpoint: Arc<Endpoint>, now: Timestamp) -> Vec<Job> {
         let id = endpoint.id;
         let delivers = endpoint.state.delivers();
+        self.remember_stop(&endpoint);
         if let Some(lane) = self.lanes.get_mut(&id) {
             adopt(lane, endpoint);
         }

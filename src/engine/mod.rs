@@ -153,7 +153,7 @@ impl Engine {
             let now = engine.0.clock.now();
             let (store, lease) = (&engine.0.store, engine.lease(now));
             let (job, endpoint) = store.resend(application, message, endpoint, lease, now).await?;
-            let stopped = engine.lanes().offer(job, endpoint);
+            let stopped = engine.queue(vec![(job, endpoint)]);
             engine.release(stopped).await;
             engine.send_next();
             Ok(())
@@ -273,8 +273,12 @@ impl Engine {
         Published { message, deliveries }
     }
 
+    /// Queues what was claimed. Hands back what is not to be sent.
     fn queue(&self, claimed: Vec<(Job, Arc<Endpoint>)>) -> Vec<Job> {
         let mut lanes = self.lanes();
+        if self.0.stopping.is_cancelled() {
+            return claimed.into_iter().map(|(job, _)| job).collect();
+        }
         claimed.into_iter().flat_map(|(job, endpoint)| lanes.offer(job, endpoint)).collect()
     }
 

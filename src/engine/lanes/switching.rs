@@ -5,6 +5,10 @@ use super::Lanes;
 use crate::domain::{Endpoint, EndpointId, Timestamp};
 use crate::store::Job;
 
+/// Stopped endpoints that are remembered. Where there are more, all are forgotten: what was
+/// claimed before an endpoint stopped arrives within moments.
+const STOPPED_REMEMBERED: usize = 10_000;
+
 impl Lanes {
     /// What waited for an endpoint that was stopped goes out in the order in which it was
     /// published; the store's queue has it in the order in which it became due, which puts
@@ -13,6 +17,24 @@ impl Lanes {
         if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.ramp.is_some()) {
             lane.queue.make_contiguous().sort_by_key(|job| job.message.id);
         }
+    }
+
+    /// Remembers whether an endpoint stands still. Its lane may be gone by the time that a
+    /// delivery arrives which was claimed before it stopped.
+    pub(super) fn remember_stop(&mut self, endpoint: &Endpoint) {
+        if endpoint.state.delivers() {
+            self.stopped.remove(&endpoint.id);
+            return;
+        }
+        if self.stopped.len() >= STOPPED_REMEMBERED {
+            self.stopped.clear();
+        }
+        self.stopped.insert(endpoint.id, endpoint.revision);
+    }
+
+    /// Whether an endpoint stopped after it was as in this copy.
+    pub(super) fn stopped_since(&self, endpoint: &Endpoint) -> bool {
+        self.stopped.get(&endpoint.id).is_some_and(|&stopped| endpoint.revision < stopped)
     }
 
     /// Whether a change may make the endpoint deliver again, as far as the lanes know.
