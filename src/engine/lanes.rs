@@ -124,8 +124,8 @@ pub(super) struct Lanes {
     starved: VecDeque<EndpointId>,
     deleted: HashSet<EndpointId>,
     deleted_in_order: VecDeque<EndpointId>,
-    /// Endpoints that stopped, and the revision with which they did.
-    stopped: HashMap<EndpointId, u64>,
+    /// Of endpoints that stopped or dropped their queue, the end of the last claim before.
+    voided: HashMap<EndpointId, Timestamp>,
     in_flight: usize,
     held: Held,
     claims: usize,
@@ -153,7 +153,7 @@ impl Lanes {
             starved: VecDeque::new(),
             deleted: HashSet::new(),
             deleted_in_order: VecDeque::new(),
-            stopped: HashMap::new(),
+            voided: HashMap::new(),
             in_flight: 0,
             held: Held::default(),
             claims: 0,
@@ -198,7 +198,7 @@ impl Lanes {
         if self.deleted.contains(&id) {
             return Vec::new();
         }
-        if self.stopped_since(&endpoint) {
+        if self.is_void(&job) {
             return vec![job];
         }
         let lane = self.lanes.entry(id).or_default();
@@ -351,7 +351,6 @@ impl Lanes {
     pub(super) fn endpoint_changed(&mut self, endpoint: Arc<Endpoint>, now: Timestamp) -> Vec<Job> {
         let id = endpoint.id;
         let delivers = endpoint.state.delivers();
-        self.remember_stop(&endpoint);
         if let Some(lane) = self.lanes.get_mut(&id) {
             adopt(lane, endpoint);
         }

@@ -216,7 +216,13 @@ impl Engine {
     /// what it is now.
     async fn endpoint_changed(&self, endpoint: Arc<Endpoint>) {
         let id = endpoint.id;
-        let queued = self.lanes().endpoint_changed(endpoint, self.0.clock.now());
+        let queued = {
+            let mut lanes = self.lanes();
+            if !endpoint.state.delivers() {
+                lanes.void_claims(id, self.last_lease());
+            }
+            lanes.endpoint_changed(endpoint, self.0.clock.now())
+        };
         self.0.network.close_websocket(id);
         self.0.wake.notify_one();
         self.release(queued).await;
@@ -323,6 +329,11 @@ impl Engine {
         let last = self.0.last_lease_us.fetch_update(Relaxed, Relaxed, after_last);
         let until = last.map_or(wanted, |last| wanted.max(last + 1));
         Lease { node: self.0.node, until: Timestamp::from_micros(until) }
+    }
+
+    /// When the latest claim ends.
+    fn last_lease(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.last_lease_us.load(Relaxed))
     }
 
     fn lanes(&self) -> MutexGuard<'_, lanes::Lanes> {

@@ -5,9 +5,9 @@ use super::Lanes;
 use crate::domain::{Endpoint, EndpointId, Timestamp};
 use crate::store::Job;
 
-/// Stopped endpoints that are remembered. Where there are more, all are forgotten: what was
-/// claimed before an endpoint stopped arrives within moments.
-const STOPPED_REMEMBERED: usize = 10_000;
+/// Endpoints of which void claims are remembered. Where there are more, all are forgotten: what
+/// is on its way arrives within moments.
+const VOIDED_REMEMBERED: usize = 10_000;
 
 impl Lanes {
     /// What waited for an endpoint that was stopped goes out in the order in which it was
@@ -19,22 +19,18 @@ impl Lanes {
         }
     }
 
-    /// Remembers whether an endpoint stands still. Its lane may be gone by the time that a
-    /// delivery arrives which was claimed before it stopped.
-    pub(super) fn remember_stop(&mut self, endpoint: &Endpoint) {
-        if endpoint.state.delivers() {
-            self.stopped.remove(&endpoint.id);
-            return;
+    /// Sends nothing for an endpoint that was claimed up to now, `last` being the end of the
+    /// latest claim, and is still on its way here: its lane, or what held it, may be gone when
+    /// it arrives.
+    pub(in crate::engine) fn void_claims(&mut self, id: EndpointId, last: Timestamp) {
+        if self.voided.len() >= VOIDED_REMEMBERED {
+            self.voided.clear();
         }
-        if self.stopped.len() >= STOPPED_REMEMBERED {
-            self.stopped.clear();
-        }
-        self.stopped.insert(endpoint.id, endpoint.revision);
+        self.voided.insert(id, last);
     }
 
-    /// Whether an endpoint stopped after it was as in this copy.
-    pub(super) fn stopped_since(&self, endpoint: &Endpoint) -> bool {
-        self.stopped.get(&endpoint.id).is_some_and(|&stopped| endpoint.revision < stopped)
+    pub(super) fn is_void(&self, job: &Job) -> bool {
+        self.voided.get(&job.endpoint).is_some_and(|&last| job.lease.until <= last)
     }
 
     /// Whether a change may make the endpoint deliver again, as far as the lanes know.
