@@ -7,6 +7,8 @@ mod claiming;
 mod endpoints;
 #[path = "store_conformance/events.rs"]
 mod events;
+#[path = "store_conformance/leases.rs"]
+mod leases;
 #[path = "store_conformance/ledger.rs"]
 mod ledger;
 #[path = "store_conformance/lists.rs"]
@@ -86,6 +88,10 @@ macro_rules! conformance {
             claiming::recovery_voids_all_leases_and_later_ones_count_again,
             claiming::the_backlog_names_each_deliverable_endpoint_once,
             claiming::everything_is_still_there_after_a_restart,
+            leases::a_late_failure_leaves_the_newer_claim_alone,
+            leases::a_late_release_leaves_the_newer_claim_alone,
+            leases::a_late_success_of_the_same_turn_counts,
+            leases::what_was_resent_is_not_moved_by_the_attempt_before,
             recording::each_outcome_moves_its_delivery_on,
             recording::an_attempt_is_recorded_once,
             recording::late_outcomes_change_nothing_but_the_list_of_attempts,

@@ -102,7 +102,7 @@ impl Server {
         let store: Arc<dyn Store> = Arc::new(open_store(config, &entropy)?);
         let engine = Engine::start(EngineParts {
             store: store.clone(),
-            sender: sender(config, clock.clone(), resolver)?,
+            network: Arc::new(sender(config, clock.clone(), resolver)?),
             environments: config.environments.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),

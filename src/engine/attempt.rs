@@ -77,8 +77,12 @@ impl Engine {
     /// Frees the slot of an attempt and takes the next job in turn.
     fn finished(&self, job: &Job, success: bool) -> Option<(Job, Arc<Endpoint>)> {
         let mut lanes = self.lanes();
+        let known = lanes.next_timer();
         let grown = lanes.finished(job.endpoint, job.message.payload.len(), success);
-        if lanes.next_timer().is_some_and(|at| at <= self.0.clock.now()) {
+        // A lane that was too full to look for more may do so again, now or later. Who sleeps
+        // until the timers that were known doesn't know of that.
+        let timer = lanes.next_timer();
+        if timer.is_some_and(|at| known != Some(at) || at <= self.0.clock.now()) {
             self.0.wake.notify_one();
         }
         if self.0.stopping.is_cancelled() {
@@ -100,16 +104,15 @@ impl Engine {
         input: &RenderInput<'_>,
     ) -> Result<Sent, Failure> {
         let Environment { contract, guard, .. } = environment;
-        let (sender, policy) = (&self.0.sender, contract.retry());
+        let (network, policy) = (&self.0.network, contract.retry());
         match input.endpoint.transport {
             Transport::Webhook => {
                 let request = rendered(|| contract.render(input))?;
-                Ok(sender.attempt(&request, guard, policy.timeout).await)
+                Ok(network.send_request(&request, guard, policy.timeout, &[]).await)
             }
             Transport::Websocket => {
                 let message = rendered(|| contract.render_message(input))?;
-                // Boxed, because its state is larger than that of most attempts.
-                Ok(Box::pin(sender.attempt_message(&message, guard, policy)).await)
+                Ok(network.send_message(&message, guard, policy).await)
             }
         }
     }
@@ -154,6 +157,7 @@ impl Engine {
                 outcome: sent.outcome,
                 succeeded,
             },
+            lease: job.lease,
             next,
             failed_in_round: job.failed_in_round + u32::from(!succeeded),
             pause: contract.pause(),

@@ -19,7 +19,9 @@ impl Engine {
                 inner.background.spawn(engine.claim(request));
             }
             let next = self.lanes().next_timer();
+            // In this order for a simulation's sake: each round does the same, whatever woke it.
             tokio::select! {
+                biased;
                 () = inner.stopping.cancelled() => break,
                 () = inner.wake.notified() => {}
                 () = async {

@@ -124,6 +124,8 @@ pub(super) struct Lanes {
     starved: VecDeque<EndpointId>,
     deleted: HashSet<EndpointId>,
     deleted_in_order: VecDeque<EndpointId>,
+    /// Of endpoints that stopped or dropped their queue, the end of the last claim before.
+    voided: HashMap<EndpointId, Timestamp>,
     in_flight: usize,
     held: Held,
     claims: usize,
@@ -151,6 +153,7 @@ impl Lanes {
             starved: VecDeque::new(),
             deleted: HashSet::new(),
             deleted_in_order: VecDeque::new(),
+            voided: HashMap::new(),
             in_flight: 0,
             held: Held::default(),
             claims: 0,
@@ -194,6 +197,9 @@ impl Lanes {
         let id = job.endpoint;
         if self.deleted.contains(&id) {
             return Vec::new();
+        }
+        if self.is_void(&job) {
+            return vec![job];
         }
         let lane = self.lanes.entry(id).or_default();
         adopt(lane, endpoint);
@@ -397,7 +403,8 @@ impl Lanes {
 
     /// Empties every lane, for a graceful stop.
     pub(super) fn empty_all(&mut self) -> Vec<Job> {
-        let ids: Vec<EndpointId> = self.lanes.keys().copied().collect();
+        let mut ids: Vec<EndpointId> = self.lanes.keys().copied().collect();
+        ids.sort_unstable();
         ids.into_iter().flat_map(|id| self.empty(id)).collect()
     }
 

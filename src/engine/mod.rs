@@ -2,6 +2,7 @@
 //! the store for what is due. It asks the clock, sleeps and wakes; the rules it applies are
 //! `domain`'s, and the state it keeps is in `lanes`.
 
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::domain::{
 };
 use crate::entropy::Entropy;
 use crate::environment::Environments;
-use crate::sender::Sender;
+use crate::sender::Network;
 use crate::store::{Accepted, Job, LEASE_QUEUE_TIME, Lease, NewMessage, Recorded, Room, Store};
 
 mod attempt;
@@ -41,7 +42,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// What the engine works with.
 pub struct EngineParts {
     pub store: Arc<dyn Store>,
-    pub sender: Sender,
+    pub network: Arc<dyn Network>,
     pub environments: Arc<Environments>,
     pub clock: Clock,
     pub entropy: Entropy,
@@ -62,13 +63,15 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
-    sender: Sender,
+    network: Arc<dyn Network>,
     environments: Arc<Environments>,
     clock: Clock,
     entropy: Entropy,
     node: NodeId,
     /// How long a claim is good for.
     lease: Duration,
+    /// When the last one ends that was given out.
+    last_lease_us: AtomicI64,
     lanes: Arc<Mutex<lanes::Lanes>>,
     /// Wakes the claimer when a lane has something due earlier than it thought.
     wake: Notify,
@@ -88,12 +91,13 @@ impl Engine {
     /// # Errors
     /// Where the store can't be read.
     pub async fn start(parts: EngineParts) -> Result<Engine> {
-        let EngineParts { store, sender, environments, clock, entropy, limits } = parts;
+        let EngineParts { store, network, environments, clock, entropy, limits } = parts;
         store.recover().await?;
         let (outcomes, unrecorded) = mpsc::channel(UNRECORDED_OUTCOMES);
         let engine = Engine(Arc::new(Inner {
             node: entropy.id(&clock),
             lease: environments.longest_timeout() + LEASE_QUEUE_TIME,
+            last_lease_us: AtomicI64::new(i64::MIN),
             lanes: Arc::new(Mutex::new(lanes::Lanes::new(limits))),
             wake: Notify::new(),
             handshakes: handshake::Handshakes::default(),
@@ -102,7 +106,7 @@ impl Engine {
             attempts: TaskTracker::new(),
             background: TaskTracker::new(),
             store,
-            sender,
+            network,
             environments,
             clock,
             entropy,
@@ -149,7 +153,7 @@ impl Engine {
             let now = engine.0.clock.now();
             let (store, lease) = (&engine.0.store, engine.lease(now));
             let (job, endpoint) = store.resend(application, message, endpoint, lease, now).await?;
-            let stopped = engine.lanes().offer(job, endpoint);
+            let stopped = engine.queue(vec![(job, endpoint)]);
             engine.release(stopped).await;
             engine.send_next();
             Ok(())
@@ -212,8 +216,14 @@ impl Engine {
     /// what it is now.
     async fn endpoint_changed(&self, endpoint: Arc<Endpoint>) {
         let id = endpoint.id;
-        let queued = self.lanes().endpoint_changed(endpoint, self.0.clock.now());
-        self.0.sender.close_websocket(id);
+        let queued = {
+            let mut lanes = self.lanes();
+            if !endpoint.state.delivers() {
+                lanes.void_claims(id, self.last_lease());
+            }
+            lanes.endpoint_changed(endpoint, self.0.clock.now())
+        };
+        self.0.network.close_websocket(id);
         self.0.wake.notify_one();
         self.release(queued).await;
     }
@@ -222,7 +232,7 @@ impl Engine {
         let mut lanes = self.lanes();
         for &endpoint in endpoints {
             lanes.endpoint_deleted(endpoint);
-            self.0.sender.close_websocket(endpoint);
+            self.0.network.close_websocket(endpoint);
         }
         // What they held is room for others.
         self.0.wake.notify_one();
@@ -252,8 +262,9 @@ impl Engine {
         let inner = &self.0;
         loop {
             tokio::select! {
-                () = inner.stopping.cancelled() => return inner.sender.close_idle(),
-                () = inner.clock.sleep(SWEEP_INTERVAL) => inner.sender.sweep_idle(),
+                biased;
+                () = inner.stopping.cancelled() => return inner.network.close_idle(),
+                () = inner.clock.sleep(SWEEP_INTERVAL) => inner.network.sweep_idle(),
             }
         }
     }
@@ -268,8 +279,12 @@ impl Engine {
         Published { message, deliveries }
     }
 
+    /// Queues what was claimed. Hands back what is not to be sent.
     fn queue(&self, claimed: Vec<(Job, Arc<Endpoint>)>) -> Vec<Job> {
         let mut lanes = self.lanes();
+        if self.0.stopping.is_cancelled() {
+            return claimed.into_iter().map(|(job, _)| job).collect();
+        }
         claimed.into_iter().flat_map(|(job, endpoint)| lanes.offer(job, endpoint)).collect()
     }
 
@@ -287,8 +302,8 @@ impl Engine {
         if jobs.is_empty() {
             return;
         }
-        let deliveries = jobs.iter().map(Job::delivery).collect();
-        if let Err(error) = self.0.store.release(deliveries, self.0.node).await {
+        let claims = jobs.iter().map(|job| (job.delivery(), job.lease)).collect();
+        if let Err(error) = self.0.store.release(claims).await {
             tracing::warn!(%error, "could not release claims; they wait for their lease to end");
         }
     }
@@ -306,9 +321,19 @@ impl Engine {
         self.0.wake.notify_one();
     }
 
-    /// A claim that outlives an attempt and the time it may stand in the queue before.
+    /// A claim that outlives an attempt and the time it may stand in the queue before. It ends
+    /// when no other of this node does, so that it can be told from them.
     fn lease(&self, now: Timestamp) -> Lease {
-        Lease { node: self.0.node, until: now + self.0.lease }
+        let wanted = (now + self.0.lease).as_micros();
+        let after_last = |last: i64| Some(wanted.max(last + 1));
+        let last = self.0.last_lease_us.fetch_update(Relaxed, Relaxed, after_last);
+        let until = last.map_or(wanted, |last| wanted.max(last + 1));
+        Lease { node: self.0.node, until: Timestamp::from_micros(until) }
+    }
+
+    /// When the latest claim ends.
+    fn last_lease(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.last_lease_us.load(Relaxed))
     }
 
     fn lanes(&self) -> MutexGuard<'_, lanes::Lanes> {

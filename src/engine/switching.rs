@@ -95,6 +95,7 @@ impl Engine {
     async fn discard_held(&self, application: ApplicationId, id: EndpointId) -> Result<u64> {
         let queued = self.lanes().discarding(id);
         let discarded = self.discard_in_steps(application, id).await;
+        self.lanes().void_claims(id, self.last_lease());
         // Only what the discard didn't come to is still pending, and so given back.
         self.release(queued).await;
         discarded

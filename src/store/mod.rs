@@ -21,6 +21,9 @@ pub use arrivals::{Arrivals, WaitingLimits};
 pub use vault::{MasterKey, Vault, VaultError};
 
 /// A claim on a delivery: until then, nobody but this node attempts it.
+///
+/// Node and end together tell one claim of a delivery from the next. So no two claims that a
+/// node makes one after the other may end at the same microsecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub node: NodeId,
@@ -101,6 +104,8 @@ pub struct Claimed {
 #[derive(Clone, Debug)]
 pub struct Recorded {
     pub attempt: Attempt,
+    /// The claim under which it was made.
+    pub lease: Lease,
     pub next: Next,
     /// The failures of this round, this attempt included.
     pub failed_in_round: u32,
@@ -425,11 +430,16 @@ pub trait Store: Send + Sync {
         lease: Lease,
         now: Timestamp,
     ) -> Result<Claimed>;
-    /// Gives claims back, untouched: they are due as they were.
-    async fn release(&self, deliveries: Vec<DeliveryId>, node: NodeId) -> Result<()>;
+    /// Gives claims back, untouched: they are due as they were. What somebody has claimed anew
+    /// meanwhile stays theirs.
+    async fn release(&self, claims: Vec<(DeliveryId, Lease)>) -> Result<()>;
     /// Records attempts, moves their deliveries on and applies the pause rule. The outcome of
     /// a delivery that isn't pending any more (a repeated attempt, a discarded delivery) is
-    /// recorded as an attempt and changes nothing else.
+    /// recorded as an attempt and changes nothing else. So is that of an attempt whose claim
+    /// isn't the delivery's present one, as the present one's outcome will decide: what ran out
+    /// was claimed again, or what was discarded was resent. But a success counts where nobody
+    /// else has claimed the delivery by then, or they did so for the same turn: it was received,
+    /// and another attempt could only repeat it.
     async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Changes>;
     /// Starts a new round of attempts at a delivery, or a first one where the message was
     /// never meant for this endpoint, and claims it.

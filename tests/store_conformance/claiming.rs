@@ -119,12 +119,12 @@ pub(crate) async fn a_released_claim_is_due_as_it_was(world: World) {
     let job = world.claimed_job(&application).await;
     let due = world.now();
     world.pass(s(5));
-    world.store().release(vec![job.delivery()], world.node).await.unwrap();
+    world.store().release(vec![(job.delivery(), job.lease)]).await.unwrap();
     assert_eq!(world.standing(&job).await, (DeliveryState::Pending, 0, Some(due)));
     assert_eq!(ids(&world.claim(endpoint.id, 1).await.jobs), [job.message.id]);
     // A finished one stays finished.
     world.record(vec![world.success(&job)]).await;
-    world.store().release(vec![job.delivery()], world.node).await.unwrap();
+    world.store().release(vec![(job.delivery(), job.lease)]).await.unwrap();
     assert_eq!(world.standing(&job).await.0, DeliveryState::Succeeded);
 }
 
@@ -133,7 +133,11 @@ pub(crate) async fn a_node_releases_only_its_own_claims(world: World) {
     let endpoint = world.endpoint(&application).await;
     let job = world.claimed_job(&application).await;
     let other = world.entropy.id(&world.clock);
-    world.store().release(vec![job.delivery()], other).await.unwrap();
+    world
+        .store()
+        .release(vec![(job.delivery(), Lease { node: other, ..job.lease })])
+        .await
+        .unwrap();
     let lease = Lease { node: other, until: world.now() + LEASE };
     let claimed =
         world.store().claim(endpoint.id, 1, usize::MAX, lease, world.now()).await.unwrap();

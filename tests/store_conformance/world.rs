@@ -226,6 +226,7 @@ impl World {
                 outcome,
                 succeeded,
             },
+            lease: job.lease,
             next,
             failed_in_round: if succeeded { 0 } else { job.failed_in_round + 1 },
             pause: PausePolicy::Never,

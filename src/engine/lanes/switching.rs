@@ -5,6 +5,10 @@ use super::Lanes;
 use crate::domain::{Endpoint, EndpointId, Timestamp};
 use crate::store::Job;
 
+/// Endpoints of which void claims are remembered. Where there are more, all are forgotten: what
+/// is on its way arrives within moments.
+const VOIDED_REMEMBERED: usize = 10_000;
+
 impl Lanes {
     /// What waited for an endpoint that was stopped goes out in the order in which it was
     /// published; the store's queue has it in the order in which it became due, which puts
@@ -13,6 +17,20 @@ impl Lanes {
         if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.ramp.is_some()) {
             lane.queue.make_contiguous().sort_by_key(|job| job.message.id);
         }
+    }
+
+    /// Sends nothing for an endpoint that was claimed up to now, `last` being the end of the
+    /// latest claim, and is still on its way here: its lane, or what held it, may be gone when
+    /// it arrives.
+    pub(in crate::engine) fn void_claims(&mut self, id: EndpointId, last: Timestamp) {
+        if self.voided.len() >= VOIDED_REMEMBERED {
+            self.voided.clear();
+        }
+        self.voided.insert(id, last);
+    }
+
+    pub(super) fn is_void(&self, job: &Job) -> bool {
+        self.voided.get(&job.endpoint).is_some_and(|&last| job.lease.until <= last)
     }
 
     /// Whether a change may make the endpoint deliver again, as far as the lanes know.

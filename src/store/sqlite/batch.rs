@@ -32,6 +32,25 @@ pub(super) struct Batch<'c> {
     news: Vec<ApplicationId>,
 }
 
+/// What is remembered from one transaction to the next.
+pub(super) struct Kept {
+    vault: Arc<Vault>,
+    caches: Caches,
+    discards: VecDeque<EndpointId>,
+    newest_message: Option<MessageId>,
+}
+
+impl Kept {
+    pub(super) fn new(vault: Arc<Vault>) -> Kept {
+        let (caches, discards) = (Caches::default(), VecDeque::new());
+        Kept { vault, caches, discards, newest_message: None }
+    }
+
+    pub(super) fn discards_waiting(&self) -> bool {
+        !self.discards.is_empty()
+    }
+}
+
 /// A change of an application's line in the ledger.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Totals {
@@ -62,17 +81,23 @@ impl Totals {
 }
 
 impl<'c> Batch<'c> {
-    pub(super) fn new(connection: &'c Connection, vault: Arc<Vault>) -> Batch<'c> {
+    pub(super) fn new(connection: &'c Connection, kept: Kept) -> Batch<'c> {
+        let Kept { vault, caches, discards, newest_message } = kept;
         Batch {
             connection,
             vault,
-            caches: Caches::default(),
+            caches,
             totals: HashMap::new(),
             running: Vec::new(),
-            discards: VecDeque::new(),
-            newest_message: None,
+            discards,
+            newest_message,
             news: Vec::new(),
         }
+    }
+
+    pub(super) fn into_kept(self) -> Kept {
+        let Batch { vault, caches, discards, newest_message, .. } = self;
+        Kept { vault, caches, discards, newest_message }
     }
 
     /// The id of a message that is about to be stored: the one that was thought of, or the next

@@ -9,7 +9,7 @@ use super::fault::{Fallible, damaged};
 use super::{applications, endpoints, messages};
 use crate::domain::{
     Application, ApplicationId, DeliveryId, DeliveryState, Endpoint, EndpointId, EndpointState,
-    Error, MessageId, NodeId, Timestamp, Trigger,
+    Error, MessageId, Timestamp, Trigger,
 };
 use crate::store::{Claimed, DeliveryRow, Job, Lease, Vault};
 
@@ -129,18 +129,15 @@ fn job(
     })
 }
 
-pub(super) fn release(
-    batch: &mut Batch<'_>,
-    mut deliveries: Vec<DeliveryId>,
-    node: NodeId,
-) -> Fallible<()> {
-    deliveries.sort_unstable();
+pub(super) fn release(batch: &mut Batch<'_>, mut claims: Vec<(DeliveryId, Lease)>) -> Fallible<()> {
+    claims.sort_unstable_by_key(|(delivery, _)| *delivery);
     let mut update = batch.connection.prepare_cached(
         "UPDATE deliveries SET lease_epoch = NULL, lease_node = NULL, lease_until_us = NULL
-         WHERE message_id = ?1 AND endpoint_id = ?2 AND lease_node = ?3 AND state = 0",
+         WHERE message_id = ?1 AND endpoint_id = ?2 AND lease_node = ?3
+            AND lease_until_us = ?4 AND state = 0",
     )?;
-    for delivery in deliveries {
-        update.execute(params![delivery.message, delivery.endpoint, node])?;
+    for (DeliveryId { message, endpoint }, Lease { node, until }) in claims {
+        update.execute(params![message, endpoint, node, until])?;
     }
     Ok(())
 }

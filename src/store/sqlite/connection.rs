@@ -47,6 +47,14 @@ pub(super) fn open_writer(
     Ok(connection)
 }
 
+/// Makes a database in memory, with the schema that a file has.
+pub(super) fn open_memory() -> Result<Connection> {
+    let mut connection =
+        connect(Path::new(":memory:"), READER_CACHE_KIB).map_err(Fault::into_error)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
 /// Opens a connection that can't write.
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let open = || -> Fallible<Connection> {
@@ -107,7 +115,7 @@ fn limit_size(connection: &Connection, bytes: u64) -> Fallible<()> {
     Ok(())
 }
 
-fn check_key(connection: &Connection, vault: &Vault) -> Fallible<()> {
+pub(super) fn check_key(connection: &Connection, vault: &Vault) -> Fallible<()> {
     let select = "SELECT value FROM settings WHERE name = 'key_check'";
     let known: Option<Vec<u8>> = connection.query_row(select, [], |row| row.get(0)).optional()?;
     let Some(sealed) = known else {

@@ -16,6 +16,7 @@ mod fault;
 mod history;
 mod keys;
 mod ledger;
+mod memory;
 mod messages;
 mod operations;
 mod range;
@@ -26,6 +27,8 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+
+pub use self::memory::{MemoryDatabase, Turn, Turns};
 
 use self::readers::Readers;
 use self::writer::Writer;

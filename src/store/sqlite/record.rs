@@ -1,7 +1,7 @@
 //! Recording attempts: the delivery's next state, the ledger, and the endpoint's health.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -34,7 +34,7 @@ struct Stop {
 }
 
 pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<Changes> {
-    let mut subjects = HashMap::new();
+    let mut subjects = BTreeMap::new();
     for one in recorded {
         if let Entry::Vacant(place) = subjects.entry(one.attempt.delivery.endpoint) {
             let subject = subject(batch, *place.key())?;
@@ -116,7 +116,7 @@ impl Subject {
 fn write(
     batch: &mut Batch<'_>,
     recorded: &[Recorded],
-    subjects: &HashMap<EndpointId, Option<Subject>>,
+    subjects: &BTreeMap<EndpointId, Option<Subject>>,
 ) -> Fallible<Vec<usize>> {
     let mut order: Vec<usize> = (0..recorded.len()).collect();
     // In the order of the tables' keys, which is five times as fast as any other.
@@ -124,6 +124,7 @@ fn write(
         let attempt = &recorded[place].attempt;
         (attempt.delivery.message, attempt.delivery.endpoint, attempt.id)
     });
+    let epoch = batch.lease_epoch()?;
     let mut totals: HashMap<ApplicationId, Totals> = HashMap::new();
     let mut moved = Vec::with_capacity(order.len());
     for place in order {
@@ -132,7 +133,7 @@ fn write(
         // What is pending at a deleted endpoint is as good as discarded.
         let subject = subjects.get(&one.attempt.delivery.endpoint).and_then(Option::as_ref);
         let Some(subject) = subject.filter(|_| inserted) else { continue };
-        if move_on(batch.connection, one)? {
+        if move_on(batch.connection, one, epoch)? {
             let application = totals.entry(subject.endpoint.application_id).or_default();
             application.moved(state_after(one.next), 1);
             moved.push(place);
@@ -152,8 +153,10 @@ const fn state_after(next: Next) -> DeliveryState {
     }
 }
 
-/// Moves a delivery on, if it is still pending.
-fn move_on(connection: &Connection, recorded: &Recorded) -> Fallible<bool> {
+/// Moves a delivery on, if it is still pending and the outcome decides over it: under the claim
+/// that it has now. A success does so too where no other claim goes on when the attempt ends, or
+/// where the delivery was due already when it began, so that the other claim is for the same turn.
+fn move_on(connection: &Connection, recorded: &Recorded, epoch: i64) -> Fallible<bool> {
     let next_at = match recorded.next {
         Next::Retry { at } => Some(at),
         Next::Succeeded | Next::Exhausted | Next::Gone => None,
@@ -162,16 +165,25 @@ fn move_on(connection: &Connection, recorded: &Recorded) -> Fallible<bool> {
         "UPDATE deliveries SET state = ?3, attempts = max(attempts, ?4), failed_in_round = ?5,
             manual = 0, next_at_us = coalesce(?6, next_at_us), lease_epoch = NULL,
             lease_node = NULL, lease_until_us = NULL
-         WHERE message_id = ?1 AND endpoint_id = ?2 AND state = 0",
+         WHERE message_id = ?1 AND endpoint_id = ?2 AND state = 0
+            AND ((lease_until_us = ?7 AND lease_node = ?8)
+                OR (?3 = 1 AND (coalesce(lease_epoch <> ?9 OR lease_until_us <= ?10, true)
+                    OR next_at_us <= ?11)))",
     )?;
-    let delivery = recorded.attempt.delivery;
+    let (attempt, lease) = (&recorded.attempt, recorded.lease);
+    let delivery = attempt.delivery;
     let updated = update.execute(params![
         delivery.message,
         delivery.endpoint,
         state_after(recorded.next),
-        recorded.attempt.number,
+        attempt.number,
         recorded.failed_in_round,
-        next_at
+        next_at,
+        lease.until,
+        lease.node,
+        epoch,
+        recorded.ended_at,
+        attempt.started_at
     ])?;
     Ok(updated > 0)
 }

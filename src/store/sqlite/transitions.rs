@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::{
     ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Endpoint, EndpointId, EventType,
-    HistoryEntry, HistoryId, KeyId, LedgerLine, Message, MessageId, NodeId, Reference, Result,
+    HistoryEntry, HistoryId, KeyId, LedgerLine, Message, MessageId, Reference, Result,
     SigningSecret, Timestamp,
 };
 use crate::store::{
@@ -298,8 +298,8 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn release(&self, deliveries: Vec<DeliveryId>, node: NodeId) -> Result<()> {
-        self.writer.write(ChecksFirst, move |batch| claim::release(batch, deliveries, node)).await
+    async fn release(&self, claims: Vec<(DeliveryId, Lease)>) -> Result<()> {
+        self.writer.write(ChecksFirst, move |batch| claim::release(batch, claims)).await
     }
 
     async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Changes> {

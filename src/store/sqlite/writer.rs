@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::batch::Batch;
+use super::batch::{Batch, Kept};
 use super::fault::{Fallible, Fault};
 use crate::domain::{Error, Result};
 use crate::store::Vault;
@@ -49,6 +49,12 @@ impl Writer {
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
 
+    /// A writer without a thread, and the queue of what is to be run elsewhere.
+    pub(super) fn without_thread() -> (Writer, mpsc::Receiver<Box<dyn Command>>) {
+        let (queue, commands) = mpsc::channel(COMMANDS_QUEUED_MAX);
+        (Writer { queue: Some(queue), thread: None }, commands)
+    }
+
     /// Runs a transition and answers once it is on disk. Where the caller goes away it is run
     /// all the same.
     pub(super) async fn write<T, F>(&self, care: Care, transition: F) -> Result<T>
@@ -81,7 +87,7 @@ impl Drop for Writer {
 }
 
 /// A transition with its caller.
-trait Command: Send {
+pub(super) trait Command: Send {
     /// Runs it. An error means that the batch as a whole can't be committed.
     fn run(&mut self, batch: &mut Batch<'_>) -> Result<()>;
     /// Tells the caller, who may have gone away.
@@ -187,7 +193,7 @@ fn serve(
     readers: &EventReaders,
     mut queue: mpsc::Receiver<Box<dyn Command>>,
 ) {
-    let mut batch = Batch::new(connection, vault);
+    let mut batch = Batch::new(connection, Kept::new(vault));
     let mut ran = Vec::new();
     let mut healthy = true;
     loop {
@@ -204,7 +210,8 @@ fn serve(
                 first => first,
             }
         };
-        let committed = transact(&mut batch, first, &mut queue, &mut ran);
+        ran.extend(first);
+        let committed = transact(&mut batch, &mut queue, &mut ran, BATCH_COMMANDS_MAX);
         healthy = committed.is_ok();
         readers.tell(batch.news());
         for command in ran.drain(..) {
@@ -213,21 +220,16 @@ fn serve(
     }
 }
 
-/// One transaction with what waits. `ran` takes the commands that share its fate.
-fn transact(
+/// One transaction with what `ran` holds already and what waits, up to `limit` commands in
+/// all. `ran` takes the commands that share its fate.
+pub(super) fn transact(
     batch: &mut Batch<'_>,
-    first: Option<Box<dyn Command>>,
     queue: &mut mpsc::Receiver<Box<dyn Command>>,
     ran: &mut Vec<Box<dyn Command>>,
+    limit: usize,
 ) -> Result<()> {
     let begun = execute(batch.connection, "BEGIN IMMEDIATE");
-    let outcome = match begun {
-        Ok(()) => fill(batch, first, queue, ran).and_then(|()| commit(batch)),
-        Err(error) => {
-            ran.extend(first);
-            Err(error)
-        }
-    };
+    let outcome = begun.and_then(|()| fill(batch, queue, ran, limit)).and_then(|()| commit(batch));
     if outcome.is_err() {
         batch.forget();
         if !batch.connection.is_autocommit() {
@@ -240,16 +242,19 @@ fn transact(
 
 fn fill(
     batch: &mut Batch<'_>,
-    first: Option<Box<dyn Command>>,
     queue: &mut mpsc::Receiver<Box<dyn Command>>,
     ran: &mut Vec<Box<dyn Command>>,
+    limit: usize,
 ) -> Result<()> {
-    let mut next = first.or_else(|| queue.try_recv().ok());
-    while let Some(mut command) = next {
+    for command in ran.iter_mut() {
+        command.run(batch)?;
+    }
+    while ran.len() < limit
+        && let Ok(mut command) = queue.try_recv()
+    {
         let outcome = command.run(batch);
         ran.push(command);
         outcome?;
-        next = if ran.len() < BATCH_COMMANDS_MAX { queue.try_recv().ok() } else { None };
     }
     Ok(())
 }

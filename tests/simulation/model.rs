@@ -1,0 +1,434 @@
+//! What should be true, kept by hand: a small account of every delivery, written from the
+//! transitions and from what the network saw, by rules of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookwright::contract::Contract;
+use hookwright::domain::{
+    ApplicationId, DeliveryId, DeliveryState, Endpoint, EndpointId, EndpointState, Message,
+    MessageId, Outcome, Timestamp,
+};
+use hookwright::engine::LaneLimits;
+use hookwright::store::Lease;
+
+use super::network::Short;
+
+pub(crate) type Kept = Result<(), String>;
+
+macro_rules! ensure {
+    ($condition:expr, $($why:tt)+) => {
+        if !$condition {
+            return Err(format!($($why)+));
+        }
+    };
+}
+pub(crate) use ensure;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Running,
+    Paused,
+    Disabled,
+    Deleted,
+}
+
+/// An endpoint, as it should be.
+pub(crate) struct Hook {
+    pub(crate) application: ApplicationId,
+    pub(crate) contract: Arc<Contract>,
+    pub(crate) channels: Option<Vec<String>>,
+    pub(crate) standing: Standing,
+    /// When the engine was told that it stopped.
+    pub(crate) told: Option<Timestamp>,
+    /// The ends of the failed attempts since it was enabled that count, and how many of them
+    /// there were since the last success.
+    pub(crate) failures: Vec<Timestamp>,
+    pub(crate) in_a_row: u32,
+    pub(crate) failing_since: Option<Timestamp>,
+    pub(crate) in_flight: usize,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Received,
+    Failed {
+        retry_after: Option<Duration>,
+    },
+    Gone,
+    /// The process died, or gave it up.
+    Cut,
+}
+
+/// One attempt, as the network saw it.
+pub(crate) struct Flight {
+    pub(crate) life: u32,
+    pub(crate) started_at: Timestamp,
+    pub(crate) ended: Option<(Timestamp, Verdict)>,
+    pub(crate) taken_in: bool,
+    pub(crate) recorded: bool,
+    /// Its delivery went on without it: it was discarded, or counted as received.
+    pub(crate) void: bool,
+}
+
+pub(crate) struct Delivery {
+    pub(crate) state: DeliveryState,
+    /// The highest number of an attempt.
+    pub(crate) attempts: u32,
+    pub(crate) failed_in_round: u32,
+    pub(crate) due: Timestamp,
+    pub(crate) lease: Option<(Lease, u32)>,
+    /// A claim that goes on although its delivery is finished.
+    pub(crate) overtaken: Option<Lease>,
+    pub(crate) flights: Vec<Flight>,
+    /// Whether an outcome came that decided nothing, so that its number comes twice.
+    pub(crate) late: bool,
+    pub(crate) identity: Option<String>,
+}
+
+impl Delivery {
+    pub(crate) fn new(due: Timestamp) -> Delivery {
+        Delivery {
+            state: DeliveryState::Pending,
+            attempts: 0,
+            failed_in_round: 0,
+            due,
+            lease: None,
+            overtaken: None,
+            flights: Vec::new(),
+            late: false,
+            identity: None,
+        }
+    }
+
+    /// Until when somebody has claimed it.
+    pub(crate) fn claimed_until(&self, life: u32, now: Timestamp) -> Option<Timestamp> {
+        let (lease, of) = self.lease?;
+        (of == life && lease.until > now).then_some(lease.until)
+    }
+
+    pub(crate) fn void(&mut self) {
+        self.lease = None;
+        for flight in self.flights.iter_mut().filter(|flight| flight.ended.is_none()) {
+            flight.void = true;
+        }
+    }
+}
+
+pub(crate) struct Model {
+    pub(crate) limits: LaneLimits,
+    pub(crate) hooks: BTreeMap<EndpointId, Hook>,
+    pub(crate) deliveries: BTreeMap<EndpointId, BTreeMap<MessageId, Delivery>>,
+    pub(crate) messages: BTreeMap<MessageId, ApplicationId>,
+    pub(crate) tokens: BTreeMap<String, MessageId>,
+    /// The receiver's number leads to the endpoint.
+    pub(crate) receivers: BTreeMap<usize, EndpointId>,
+    pub(crate) deleted: BTreeSet<ApplicationId>,
+    /// How often a process began.
+    pub(crate) life: u32,
+    pub(crate) in_flight: usize,
+    pub(crate) counts: Counts,
+}
+
+/// What a run came to, to know that it came to something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) published: usize,
+    pub(crate) attempts: usize,
+    pub(crate) received: usize,
+    pub(crate) exhausted: usize,
+    pub(crate) pauses: usize,
+    pub(crate) gone: usize,
+    pub(crate) resends: usize,
+    pub(crate) discards: usize,
+    pub(crate) crashes: usize,
+    pub(crate) stops: usize,
+    pub(crate) late: usize,
+    pub(crate) repeated: usize,
+    pub(crate) turns: usize,
+    pub(crate) shared_turns: usize,
+    pub(crate) failed_turns: usize,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, other: Counts) {
+        self.published += other.published;
+        self.attempts += other.attempts;
+        self.received += other.received;
+        self.exhausted += other.exhausted;
+        self.pauses += other.pauses;
+        self.gone += other.gone;
+        self.resends += other.resends;
+        self.discards += other.discards;
+        self.crashes += other.crashes;
+        self.stops += other.stops;
+        self.late += other.late;
+        self.repeated += other.repeated;
+        self.turns += other.turns;
+        self.shared_turns += other.shared_turns;
+        self.failed_turns += other.failed_turns;
+    }
+
+    /// What many runs must come to now and then.
+    pub(crate) fn rare(&self) -> [(&'static str, usize); 11] {
+        [
+            ("exhausted schedules", self.exhausted),
+            ("pauses", self.pauses),
+            ("receivers that are gone", self.gone),
+            ("resends", self.resends),
+            ("discards", self.discards),
+            ("crashes", self.crashes),
+            ("graceful stops", self.stops),
+            ("late outcomes", self.late),
+            ("repeated attempts", self.repeated),
+            ("shared transactions", self.shared_turns),
+            ("failed transactions", self.failed_turns),
+        ]
+    }
+}
+
+impl Model {
+    pub(crate) fn new(limits: LaneLimits) -> Model {
+        Model {
+            limits,
+            hooks: BTreeMap::new(),
+            deliveries: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            receivers: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+            life: 0,
+            in_flight: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    pub(crate) fn created(&mut self, endpoint: &Endpoint, contract: Arc<Contract>, number: usize) {
+        self.receivers.insert(number, endpoint.id);
+        let hook = Hook {
+            application: endpoint.application_id,
+            contract,
+            channels: endpoint.channels.clone(),
+            standing: Standing::Running,
+            told: None,
+            failures: Vec::new(),
+            in_a_row: 0,
+            failing_since: None,
+            in_flight: 0,
+        };
+        self.hooks.insert(endpoint.id, hook);
+    }
+
+    pub(crate) fn delivery(&mut self, id: DeliveryId) -> Option<&mut Delivery> {
+        self.deliveries.get_mut(&id.endpoint)?.get_mut(&id.message)
+    }
+
+    /// Whom a message goes to.
+    pub(crate) fn audience(&self, message: &Message) -> Vec<EndpointId> {
+        let takes = |hook: &Hook| {
+            let standing = matches!(hook.standing, Standing::Running | Standing::Paused);
+            let channel = hook
+                .channels
+                .as_ref()
+                .is_none_or(|wanted| wanted.iter().any(|one| message.channels.contains(one)));
+            hook.application == message.application.id && standing && channel
+        };
+        self.hooks.iter().filter(|(_, hook)| takes(hook)).map(|(id, _)| *id).collect()
+    }
+
+    // What the network sees.
+
+    pub(crate) fn flight_started(
+        &mut self,
+        receiver: usize,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<(DeliveryId, usize), String> {
+        let endpoint = *self.receivers.get(&receiver).ok_or("a request to nobody")?;
+        let message = *self.tokens.get(token).ok_or_else(|| format!("{token}: unknown"))?;
+        let id = DeliveryId { message, endpoint };
+        let (life, limits) = (self.life, self.limits);
+        self.counts.attempts += 1;
+        let hook = self.hooks.get_mut(&endpoint).ok_or("an endpoint that never was")?;
+        if hook.standing != Standing::Running {
+            ensure!(
+                hook.told.is_none_or(|told| told == now),
+                "{:?} was sent although the endpoint is {:?}",
+                Short(id),
+                hook.standing
+            );
+        }
+        hook.in_flight += 1;
+        self.in_flight += 1;
+        ensure!(hook.in_flight <= limits.in_flight_per_endpoint, "too many in flight to one");
+        ensure!(self.in_flight <= limits.in_flight, "too many in flight");
+        let (timeout, running) = (hook.contract.retry().timeout, hook.standing);
+        let delivery = self.delivery(id).ok_or("a delivery that never was")?;
+        delivery.may_start(id, life, now, timeout, running)?;
+        let flight = Flight {
+            life,
+            started_at: now,
+            ended: None,
+            taken_in: false,
+            recorded: false,
+            void: false,
+        };
+        delivery.flights.push(flight);
+        Ok((id, delivery.flights.len() - 1))
+    }
+
+    pub(crate) fn identified(&mut self, id: DeliveryId, identity: Option<String>) -> Kept {
+        let Some(delivery) = self.delivery(id) else { return Ok(()) };
+        let known = delivery.identity.get_or_insert_with(|| identity.clone().unwrap_or_default());
+        ensure!(*known == identity.unwrap_or_default(), "{:?}: another event id", Short(id));
+        Ok(())
+    }
+
+    pub(crate) fn taken_in(&mut self, id: DeliveryId, number: usize) {
+        if let Some(delivery) = self.delivery(id) {
+            let before = delivery.flights.iter().any(|flight| flight.taken_in);
+            delivery.flights[number].taken_in = true;
+            self.counts.repeated += usize::from(before);
+        }
+    }
+
+    pub(crate) fn flight_cut(&mut self, id: DeliveryId, number: usize, now: Timestamp) {
+        self.landed(id);
+        if let Some(delivery) = self.delivery(id) {
+            delivery.flights[number].ended = Some((now, Verdict::Cut));
+        }
+    }
+
+    /// The process died, and with it all attempts that were under way.
+    pub(crate) fn all_cut(&mut self, now: Timestamp) {
+        for delivery in self.deliveries.values_mut().flat_map(BTreeMap::values_mut) {
+            for flight in delivery.flights.iter_mut().filter(|flight| flight.ended.is_none()) {
+                flight.ended = Some((now, Verdict::Cut));
+            }
+        }
+        self.in_flight = 0;
+        self.hooks.values_mut().for_each(|hook| hook.in_flight = 0);
+    }
+
+    pub(crate) fn flight_ended(
+        &mut self,
+        id: DeliveryId,
+        number: usize,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Kept {
+        self.landed(id);
+        let contract = self.hooks.get(&id.endpoint).map(|hook| Arc::clone(&hook.contract));
+        let gone = contract.ok_or("an endpoint that never was")?.retry().gone;
+        let verdict = match outcome {
+            Outcome::Answered(answer) => match answer.status {
+                200..=299 => Verdict::Received,
+                status if Some(status) == gone => Verdict::Gone,
+                _ => Verdict::Failed { retry_after: answer.retry_after },
+            },
+            Outcome::Failed(_) => Verdict::Failed { retry_after: None },
+        };
+        if let Some(delivery) = self.delivery(id) {
+            delivery.flights[number].ended = Some((now, verdict));
+        }
+        Ok(())
+    }
+
+    fn landed(&mut self, id: DeliveryId) {
+        self.in_flight -= 1;
+        if let Some(hook) = self.hooks.get_mut(&id.endpoint) {
+            hook.in_flight -= 1;
+        }
+    }
+
+    /// The engine knows now that these endpoints have stopped.
+    pub(crate) fn told(&mut self, endpoints: &[EndpointId], now: Timestamp) {
+        for id in endpoints {
+            if let Some(hook) = self.hooks.get_mut(id)
+                && hook.standing != Standing::Running
+            {
+                hook.told.get_or_insert(now);
+            }
+        }
+    }
+
+    /// What nothing excuses: an endpoint with nothing claimed and something long due.
+    pub(crate) fn overdue(&self, now: Timestamp, slack: Duration) -> Kept {
+        let life = self.life;
+        let claimed = |delivery: &Delivery| delivery.claimed_until(life, now).is_some();
+        let held = self.deliveries.values().flat_map(BTreeMap::values).filter(|one| claimed(one));
+        if held.count() * 2 >= self.limits.held || self.in_flight * 2 >= self.limits.in_flight {
+            return Ok(());
+        }
+        for (endpoint, deliveries) in &self.deliveries {
+            let hook = &self.hooks[endpoint];
+            let busy = hook.in_flight > 0 || deliveries.values().any(claimed);
+            if hook.standing != Standing::Running || busy {
+                continue;
+            }
+            for (message, delivery) in deliveries {
+                let ran_out = delivery.lease.map_or(delivery.due, |(lease, of)| {
+                    if of == life { lease.until } else { delivery.due }
+                });
+                let since = delivery.due.max(ran_out);
+                let id = DeliveryId { message: *message, endpoint: *endpoint };
+                ensure!(
+                    delivery.state != DeliveryState::Pending || since + slack > now,
+                    "{:?} was due {:?} ago and nobody cares",
+                    Short(id),
+                    now.since(since)
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// How many deliveries are still to be made.
+    pub(crate) fn open(&self) -> usize {
+        let running = self.deliveries.iter().filter(|(endpoint, _)| {
+            self.hooks.get(endpoint).is_some_and(|hook| hook.standing == Standing::Running)
+        });
+        let pending = |deliveries: &BTreeMap<MessageId, Delivery>| {
+            deliveries.values().filter(|one| one.state == DeliveryState::Pending).count()
+        };
+        running.map(|(_, deliveries)| pending(deliveries)).sum()
+    }
+}
+
+impl Delivery {
+    fn may_start(
+        &mut self,
+        id: DeliveryId,
+        life: u32,
+        now: Timestamp,
+        timeout: Duration,
+        standing: Standing,
+    ) -> Kept {
+        let mut flying = self.flights.iter().filter(|one| one.ended.is_none() && !one.void);
+        ensure!(flying.next().is_none(), "{:?} is in flight twice", Short(id));
+        let overtaken = self.overtaken.is_some_and(|lease| lease.until >= now + timeout);
+        if standing == Standing::Deleted || overtaken {
+            return Ok(());
+        }
+        ensure!(self.state == DeliveryState::Pending, "{:?} is {:?}", Short(id), self.state);
+        ensure!(self.due <= now, "{:?} is too early by {:?}", Short(id), self.due.since(now));
+        let until = self.claimed_until(life, now);
+        ensure!(
+            until.is_some_and(|until| until >= now + timeout),
+            "{:?} was sent without a claim",
+            Short(id)
+        );
+        Ok(())
+    }
+}
+
+/// The standing that a state means.
+pub(crate) fn standing(state: &EndpointState) -> Standing {
+    match state {
+        EndpointState::Enabled => Standing::Running,
+        EndpointState::Paused { .. } => Standing::Paused,
+        EndpointState::Disabled { .. } => Standing::Disabled,
+    }
+}
