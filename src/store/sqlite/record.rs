@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::batch::{Batch, Totals};
 use super::columns::json;
@@ -126,13 +126,15 @@ fn write(
     });
     let mut totals: HashMap<ApplicationId, Totals> = HashMap::new();
     let mut moved = Vec::with_capacity(order.len());
+    let mut insert = attempts::prepare_insert(batch.connection)?;
+    let mut update = prepare_move(batch.connection)?;
     for place in order {
         let one = &recorded[place];
-        let inserted = attempts::insert(batch.connection, &one.attempt)?;
+        let inserted = attempts::insert(&mut insert, &one.attempt)?;
         // What is pending at a deleted endpoint is as good as discarded.
         let subject = subjects.get(&one.attempt.delivery.endpoint).and_then(Option::as_ref);
         let Some(subject) = subject.filter(|_| inserted) else { continue };
-        if move_on(batch.connection, one)? {
+        if move_on(&mut update, one)? {
             let application = totals.entry(subject.endpoint.application_id).or_default();
             application.moved(state_after(one.next), 1);
             moved.push(place);
@@ -152,18 +154,22 @@ const fn state_after(next: Next) -> DeliveryState {
     }
 }
 
-/// Moves a delivery on, if it is still pending.
-fn move_on(connection: &Connection, recorded: &Recorded) -> Fallible<bool> {
-    let next_at = match recorded.next {
-        Next::Retry { at } => Some(at),
-        Next::Succeeded | Next::Exhausted | Next::Gone => None,
-    };
-    let mut update = connection.prepare_cached(
+/// The statement for [`move_on`].
+fn prepare_move(connection: &Connection) -> Fallible<CachedStatement<'_>> {
+    Ok(connection.prepare_cached(
         "UPDATE deliveries SET state = ?3, attempts = max(attempts, ?4), failed_in_round = ?5,
             manual = 0, next_at_us = coalesce(?6, next_at_us), lease_epoch = NULL,
             lease_node = NULL, lease_until_us = NULL
          WHERE message_id = ?1 AND endpoint_id = ?2 AND state = 0",
-    )?;
+    )?)
+}
+
+/// Moves a delivery on, if it is still pending.
+fn move_on(update: &mut CachedStatement<'_>, recorded: &Recorded) -> Fallible<bool> {
+    let next_at = match recorded.next {
+        Next::Retry { at } => Some(at),
+        Next::Succeeded | Next::Exhausted | Next::Gone => None,
+    };
     let delivery = recorded.attempt.delivery;
     let updated = update.execute(params![
         delivery.message,
