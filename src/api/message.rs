@@ -80,13 +80,22 @@ pub(super) struct MessageOut {
 
 impl MessageOut {
     pub(super) fn new(message: &Message, with_content: bool) -> MessageOut {
-        let payload = if with_content { &*message.payload } else { "{}" };
+        let payload = with_content.then(|| (*message.payload).to_owned());
+        let payload = payload.and_then(|text| RawValue::from_string(text).ok());
+        MessageOut::with_payload(message, payload)
+    }
+
+    /// With a payload that is known to be JSON.
+    fn with_payload(message: &Message, payload: Option<Box<RawValue>>) -> MessageOut {
         let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
         MessageOut {
             id: message.id.to_string(),
             event_id: message.event_id.clone(),
             event_type: message.event_type.clone(),
-            payload: RawValue::from_string(payload.to_owned()).unwrap_or_default(),
+            payload: payload.unwrap_or_else(|| {
+                // As Svix shows a payload that was not asked for.
+                RawValue::from_string("{}".to_owned()).unwrap_or_default()
+            }),
             channels: some(&message.channels),
             tags: some(&message.tags),
             timestamp: message.created_at.to_string(),
@@ -120,6 +129,7 @@ async fn create(
     Body(input): Body<MessageIn>,
 ) -> ApiResult<(StatusCode, Json<MessageOut>)> {
     input.check(&caller.environment.contract)?;
+    let shown = query.with_content.unwrap_or(true).then(|| input.payload.clone());
     let message = NewMessage {
         event_id: input.event_id,
         channels: input.channels.unwrap_or_default(),
@@ -127,8 +137,7 @@ async fn create(
         ..new_message(&state, &caller, app_id, input.event_type, input.payload)
     };
     let message = publish(&state, &caller, message).await?.message;
-    let shown = MessageOut::new(&message, query.with_content.unwrap_or(true));
-    Ok((StatusCode::ACCEPTED, Json(shown)))
+    Ok((StatusCode::ACCEPTED, Json(MessageOut::with_payload(&message, shown))))
 }
 
 /// A message for all who take it, with nothing that may be left out.

@@ -2,7 +2,7 @@
 //! secrets least of all.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use minijinja::Value;
@@ -10,6 +10,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr};
 use url::{Position, Url};
 
 use super::RenderInput;
+use super::json::{JsonError, MemberPlaces};
 use super::routes::Ids;
 use super::signature::{Algorithm, Named};
 use crate::domain::{Application, EndpointId, MessageId, SecretText, Timestamp};
@@ -117,6 +118,9 @@ struct Facts {
     attempt: u32,
     now: Timestamp,
     payload: Bytes,
+    /// The same for templates: one value for all of a request's, because it remembers where
+    /// its members are.
+    payload_value: OnceLock<Value>,
 }
 
 /// Lets a payload be sent without being copied.
@@ -147,7 +151,13 @@ impl Facts {
             attempt: input.attempt,
             now: input.now,
             payload: Bytes::from_owner(Payload(Arc::clone(&message.payload))),
+            payload_value: OnceLock::new(),
         }
+    }
+
+    fn payload_value(&self) -> Value {
+        let new = || Value::from_object(RawText::new(self.payload.clone()));
+        self.payload_value.get_or_init(new).clone()
     }
 
     fn message_id(&self) -> String {
@@ -238,6 +248,11 @@ impl Scope {
         Scope { signatures: Some(signatures.into()), ..Scope::of(Arc::clone(&self.facts)) }
     }
 
+    /// The length of the payload, in bytes.
+    pub(super) fn payload_bytes(&self) -> usize {
+        self.facts.payload.len()
+    }
+
     /// The bytes of a name whose value is a raw text: for templates that are nothing else.
     pub(super) fn raw(&self, name: &str) -> Option<Bytes> {
         match name {
@@ -264,7 +279,7 @@ impl Object for Scope {
             Some(Value::from_object(NamedSignatures { named, all }))
         };
         Some(match key {
-            "payload" => Value::from_object(RawText(self.facts.payload.clone())),
+            "payload" => self.facts.payload_value(),
             "id" => Value::from(self.facts.message_id()),
             "timestamp" => Value::from_object(Moment(self.facts.now)),
             "environment" => Value::from(&*self.facts.application.environment),
@@ -273,7 +288,7 @@ impl Object for Scope {
             "application" => noun(NounKind::Application),
             "endpoint" => noun(NounKind::Endpoint),
             "attempt" => noun(NounKind::Attempt),
-            "body" => Value::from_object(RawText(self.body.clone()?)),
+            "body" => Value::from_object(RawText::new(self.body.clone()?)),
             "method" => Value::from(self.method?),
             "url" => Value::from(without_query(self.url.as_ref()?)),
             "query" => Value::from(self.url.as_ref()?.query().unwrap_or_default()),
@@ -395,17 +410,28 @@ impl Object for Moment {
 /// Text that goes out as it is, without being copied into the template engine.
 ///
 /// It is JSON, so it goes into JSON as it is, and is escaped everywhere else.
-pub(super) struct RawText(pub(super) Bytes);
+pub(super) struct RawText {
+    text: Bytes,
+    /// Where the members of an object are, once one was asked for.
+    members: OnceLock<Result<MemberPlaces, JsonError>>,
+}
 
 impl RawText {
     /// The bytes have to be UTF-8.
     pub(super) fn new(text: Bytes) -> RawText {
-        RawText(text)
+        RawText { text, members: OnceLock::new() }
     }
 
     pub(super) fn as_str(&self) -> &str {
         // Payloads and bodies are text from the start.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// The raw text of a member; `None` where there is none, or this is no object.
+    pub(super) fn member(&self, name: &str) -> Result<Option<&str>, JsonError> {
+        let members = self.members.get_or_init(|| MemberPlaces::of(self.as_str()));
+        let place = members.as_ref().map_err(JsonError::clone)?.find(&self.text, name.as_bytes());
+        Ok(place.map(|place| &self.as_str()[place]))
     }
 }
 
@@ -425,7 +451,7 @@ impl Object for RawText {
     }
 
     fn is_true(self: &Arc<Self>) -> bool {
-        !self.0.is_empty()
+        !self.text.is_empty()
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -54,6 +54,9 @@ id_kinds! {
 // In ASCII order, so that text compares like the number.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const TEXT_LENGTH: usize = 22;
+/// How many digits of base 62 a `u64` holds.
+const DIGITS_PER_PART: usize = 10;
+const PART: u128 = 62_u128.pow(DIGITS_PER_PART as u32);
 
 impl<K> Id<K> {
     /// The id of something made at `time`, told apart by `random`.
@@ -100,11 +103,16 @@ impl<K> Id<K> {
     pub fn suffix(&self) -> String {
         let mut number = u128::from_be_bytes(self.bytes);
         let mut text = [b'0'; TEXT_LENGTH];
-        for place in text.iter_mut().rev() {
-            *place = ALPHABET[(number % 62) as usize];
-            number /= 62;
+        // In parts that fit into 64 bits, which are divided ten times as fast.
+        for part in text.rchunks_mut(DIGITS_PER_PART) {
+            let mut digits = (number % PART) as u64;
+            number /= PART;
+            for place in part.iter_mut().rev() {
+                *place = ALPHABET[(digits % 62) as usize];
+                digits /= 62;
+            }
         }
-        text.iter().map(|&byte| char::from(byte)).collect()
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Reads what [`Id::uuid`] writes.

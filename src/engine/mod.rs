@@ -2,10 +2,13 @@
 //! the store for what is due. It asks the clock, sleeps and wakes; the rules it applies are
 //! `domain`'s, and the state it keeps is in `lanes`.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -341,13 +344,43 @@ impl Engine {
     }
 }
 
-/// Runs a transition and the hand-over of what it claimed in a task of their own: a caller who
-/// hangs up in between must not leave deliveries to wait for the end of their lease.
+/// Runs a transition and the hand-over of what it claimed to its end: a caller who hangs up in
+/// between must not leave deliveries to wait for the end of their lease.
 async fn to_its_end<T: Send + 'static>(
     transition: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
-    let ended = tokio::spawn(transition).await;
-    ended.unwrap_or_else(|_| Err(Error::internal("a transition broke off")))
+    let mut running = ToItsEnd(Some(Box::pin(transition)));
+    std::future::poll_fn(|context| running.poll(context)).await
+}
+
+type Transition<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// A transition that its caller runs. Where the caller goes away, it becomes a task of its own;
+/// being one from the start would cost each publish two task switches.
+struct ToItsEnd<T: Send + 'static>(Option<Transition<T>>);
+
+impl<T: Send + 'static> ToItsEnd<T> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
+        // Taken out meanwhile, so that one that panics isn't run on.
+        let Some(mut transition) = self.0.take() else {
+            return Poll::Ready(Err(Error::internal("a transition broke off")));
+        };
+        let polled = transition.as_mut().poll(context);
+        if polled.is_pending() {
+            self.0 = Some(transition);
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for ToItsEnd<T> {
+    fn drop(&mut self) {
+        if let Some(transition) = self.0.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(transition);
+        }
+    }
 }
 
 /// Tells the store which lanes have room.

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::batch::{Batch, Totals};
 use super::columns::json;
@@ -127,13 +127,15 @@ fn write(
     let epoch = batch.lease_epoch()?;
     let mut totals: HashMap<ApplicationId, Totals> = HashMap::new();
     let mut moved = Vec::with_capacity(order.len());
+    let mut insert = attempts::prepare_insert(batch.connection)?;
+    let mut update = prepare_move(batch.connection)?;
     for place in order {
         let one = &recorded[place];
-        let inserted = attempts::insert(batch.connection, &one.attempt)?;
+        let inserted = attempts::insert(&mut insert, &one.attempt)?;
         // What is pending at a deleted endpoint is as good as discarded.
         let subject = subjects.get(&one.attempt.delivery.endpoint).and_then(Option::as_ref);
         let Some(subject) = subject.filter(|_| inserted) else { continue };
-        if move_on(batch.connection, one, epoch)? {
+        if move_on(&mut update, one, epoch)? {
             let application = totals.entry(subject.endpoint.application_id).or_default();
             application.moved(state_after(one.next), 1);
             moved.push(place);
@@ -153,15 +155,9 @@ const fn state_after(next: Next) -> DeliveryState {
     }
 }
 
-/// Moves a delivery on, if it is still pending and the outcome decides over it: under the claim
-/// that it has now. A success does so too where no other claim goes on when the attempt ends, or
-/// where the delivery was due already when it began, so that the other claim is for the same turn.
-fn move_on(connection: &Connection, recorded: &Recorded, epoch: i64) -> Fallible<bool> {
-    let next_at = match recorded.next {
-        Next::Retry { at } => Some(at),
-        Next::Succeeded | Next::Exhausted | Next::Gone => None,
-    };
-    let mut update = connection.prepare_cached(
+/// The statement for [`move_on`].
+fn prepare_move(connection: &Connection) -> Fallible<CachedStatement<'_>> {
+    Ok(connection.prepare_cached(
         "UPDATE deliveries SET state = ?3, attempts = max(attempts, ?4), failed_in_round = ?5,
             manual = 0, next_at_us = coalesce(?6, next_at_us), lease_epoch = NULL,
             lease_node = NULL, lease_until_us = NULL
@@ -169,7 +165,17 @@ fn move_on(connection: &Connection, recorded: &Recorded, epoch: i64) -> Fallible
             AND ((lease_until_us = ?7 AND lease_node = ?8)
                 OR (?3 = 1 AND (coalesce(lease_epoch <> ?9 OR lease_until_us <= ?10, true)
                     OR next_at_us <= ?11)))",
-    )?;
+    )?)
+}
+
+/// Moves a delivery on, if it is still pending and the outcome decides over it: under the claim
+/// that it has now. A success does so too where no other claim goes on when the attempt ends, or
+/// where the delivery was due already when it began, so that the other claim is for the same turn.
+fn move_on(update: &mut CachedStatement<'_>, recorded: &Recorded, epoch: i64) -> Fallible<bool> {
+    let next_at = match recorded.next {
+        Next::Retry { at } => Some(at),
+        Next::Succeeded | Next::Exhausted | Next::Gone => None,
+    };
     let (attempt, lease) = (&recorded.attempt, recorded.lease);
     let delivery = attempt.delivery;
     let updated = update.execute(params![
