@@ -1,6 +1,7 @@
 //! Recording outcomes: many at a time, in the order of their arrival.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -27,6 +28,9 @@ pub(super) async fn record_forever(engine: Engine, mut unrecorded: mpsc::Receive
                     return;
                 }
                 engine.record(batch.drain(..).collect()).await;
+                if unrecorded.is_empty() {
+                    inner.recording_fails.store(false, Ordering::Relaxed);
+                }
             }
             // The channel never closes by itself: the engine holds its sender.
             () = async {
@@ -47,6 +51,7 @@ impl Engine {
                 Ok(changes) => self.recorded(&batch, changes).await,
                 Err(error) if error.code == ErrorCode::Unavailable => {
                     tracing::error!(%error, attempts = batch.len(), "could not record attempts; trying again");
+                    self.0.recording_fails.store(true, Ordering::Relaxed);
                     self.0.clock.sleep(RECORD_RETRY).await;
                     left.push(batch);
                 }

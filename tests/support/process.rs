@@ -42,7 +42,13 @@ impl ServerProcess {
     /// until it listens.
     pub fn start(data_dir: &Path, args: &[&str]) -> ServerProcess {
         let mut command = hookwright(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
-        command.arg(data_dir).args(args).stdin(Stdio::null());
+        command.arg(data_dir).args(args);
+        ServerProcess::launch(command)
+    }
+
+    /// Runs a command that is, or becomes, a server on a free port, and waits until it listens.
+    pub fn launch(mut command: Command) -> ServerProcess {
+        command.stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
         let log = collect(child.stderr.take().unwrap(), output.clone());
@@ -66,10 +72,15 @@ impl ServerProcess {
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, and the exit status.
-    pub fn terminate(mut self) -> (std::process::ExitStatus, String) {
+    /// SIGTERM, without waiting for the end.
+    pub fn ask_to_stop(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// SIGTERM, and the exit status.
+    pub fn terminate(mut self) -> (std::process::ExitStatus, String) {
+        self.ask_to_stop();
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
@@ -86,6 +97,14 @@ impl ServerProcess {
 
     pub fn output(&self) -> String {
         self.output.lock().unwrap().clone()
+    }
+}
+
+/// A test that fails must not leave a server behind.
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -134,6 +153,18 @@ impl Api {
         headers: &[(&str, &str)],
         body: String,
     ) -> hyper::Result<(u16, Value)> {
+        let (head, json) = self.exchange(method, path, headers, body).await?;
+        Ok((head.status.as_u16(), json))
+    }
+
+    /// The same, with the whole head of the answer.
+    pub async fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> hyper::Result<(http::response::Parts, Value)> {
         self.requests.ready().await?;
         let mut request = Request::builder().method(method).uri(path).header("host", "test");
         for (name, value) in headers {
@@ -142,6 +173,6 @@ impl Api {
         let request = request.body(Full::new(Bytes::from(body))).unwrap();
         let (head, body) = self.requests.send_request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok((head.status.as_u16(), serde_json::from_slice(&body).unwrap_or_default()))
+        Ok((head, serde_json::from_slice(&body).unwrap_or_default()))
     }
 }

@@ -69,7 +69,12 @@ fn explain(error: &rusqlite::Error) -> Error {
         }
         _ => (ErrorCode::Internal, "The store failed in a way that it should not."),
     };
-    tracing::error!(%error, "the store failed: {sentence}");
+    if error.sqlite_error_code() == Some(SqliteCode::DiskFull) {
+        // The writing thread says so once, and not with every event that it refuses.
+        tracing::debug!(%error, "the store failed: {sentence}");
+    } else {
+        tracing::error!(%error, "the store failed: {sentence}");
+    }
     Error::new(code, sentence)
 }
 

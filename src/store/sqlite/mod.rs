@@ -9,6 +9,7 @@ mod columns;
 mod confidential;
 mod connection;
 mod discard;
+mod disk;
 mod endpoints;
 mod event_types;
 mod events;
@@ -30,6 +31,8 @@ use std::sync::Arc;
 
 pub use self::memory::{MemoryDatabase, Turn, Turns};
 
+use self::batch::Kept;
+use self::disk::Disk;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::arrivals::EventReaders;
@@ -53,6 +56,9 @@ pub struct SqliteOptions {
     /// How large the database file may grow, in bytes, its log not counted. Beyond it the
     /// store is `unavailable` to everything that needs more room. `None` for no limit.
     pub size_max_bytes: Option<u64>,
+    /// Below so many bytes of free disk no new events are accepted, so that there is room for
+    /// what becomes of the old ones. 0 for no reserve.
+    pub disk_reserve_bytes: u64,
     /// How many readers may wait for events.
     pub waiting: WaitingLimits,
 }
@@ -63,6 +69,7 @@ impl Default for SqliteOptions {
             readers: 4,
             cache_kib: 32 * 1024,
             size_max_bytes: None,
+            disk_reserve_bytes: 0,
             waiting: WaitingLimits::default(),
         }
     }
@@ -94,7 +101,9 @@ impl SqliteStore {
         let events = Readers::open(path, EVENT_CONNECTIONS)?;
         let vault = Arc::new(vault);
         let waiting = EventReaders::new(options.waiting);
-        let writer = Writer::start(connection, Arc::clone(&vault), Arc::clone(&waiting))?;
+        let disk = Disk::below(path, options.disk_reserve_bytes)?;
+        let kept = Kept::new(Arc::clone(&vault), disk);
+        let writer = Writer::start(connection, kept, Arc::clone(&waiting))?;
         Ok(SqliteStore { writer, readers, lookups, events, waiting, vault })
     }
 }

@@ -12,7 +12,6 @@ use tokio::sync::{mpsc, oneshot};
 use super::batch::{Batch, Kept};
 use super::fault::{Fallible, Fault};
 use crate::domain::{Error, Result};
-use crate::store::Vault;
 use crate::store::arrivals::EventReaders;
 
 /// How many commands may wait for the thread. Further callers wait for a place.
@@ -38,13 +37,13 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
-        vault: Arc<Vault>,
+        kept: Kept,
         readers: Arc<EventReaders>,
     ) -> Result<Writer> {
         let (queue, commands) = mpsc::channel(COMMANDS_QUEUED_MAX);
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(&connection, vault, &readers, commands))
+            .spawn(move || serve(Batch::new(&connection, kept), &readers, commands))
             .map_err(|error| Error::unavailable(format!("No thread for the store: {error}.")))?;
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
@@ -188,12 +187,10 @@ fn execute(connection: &Connection, sql: &str) -> Result<()> {
 }
 
 fn serve(
-    connection: &Connection,
-    vault: Arc<Vault>,
+    mut batch: Batch<'_>,
     readers: &EventReaders,
     mut queue: mpsc::Receiver<Box<dyn Command>>,
 ) {
-    let mut batch = Batch::new(connection, Kept::new(vault));
     let mut ran = Vec::new();
     let mut healthy = true;
     loop {
@@ -210,9 +207,11 @@ fn serve(
                 first => first,
             }
         };
+        batch.disk.look();
         ran.extend(first);
         let committed = transact(&mut batch, &mut queue, &mut ran, BATCH_COMMANDS_MAX);
         healthy = committed.is_ok();
+        batch.ended(&committed);
         readers.tell(batch.news());
         for command in ran.drain(..) {
             command.answer(&committed);
@@ -275,8 +274,9 @@ mod tests {
     use super::*;
     use crate::domain::ErrorCode;
     use crate::entropy::Entropy;
-    use crate::store::MasterKey;
     use crate::store::sqlite::connection::{open_reader, open_writer};
+    use crate::store::sqlite::disk::Disk;
+    use crate::store::{MasterKey, Vault};
 
     /// A writer whose commits fail while the switch is on.
     fn writer(path: &Path) -> (Writer, Arc<AtomicBool>) {
@@ -286,11 +286,8 @@ mod tests {
         let broken = Arc::new(AtomicBool::new(false));
         let switch = Arc::clone(&broken);
         connection.commit_hook(Some(move || switch.load(Ordering::SeqCst))).unwrap();
-        (
-            Writer::start(connection, Arc::new(vault), EventReaders::new(Default::default()))
-                .unwrap(),
-            broken,
-        )
+        let kept = Kept::new(Arc::new(vault), Disk::default());
+        (Writer::start(connection, kept, EventReaders::new(Default::default())).unwrap(), broken)
     }
 
     fn put(batch: &mut Batch<'_>, name: &str) -> Fallible<()> {
