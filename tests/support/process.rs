@@ -16,9 +16,11 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// A command of the binary.
+/// A command of the binary: the one that was built with the tests, unless another is named.
 pub fn hookwright(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
+    let binary = std::env::var_os("HOOKWRIGHT_TEST_BINARY").filter(|path| !path.is_empty());
+    let mut command =
+        Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_hookwright").into()));
     command.args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }
@@ -126,12 +128,17 @@ pub struct Api {
 
 impl Api {
     pub async fn connect(address: SocketAddr, token: &str) -> Api {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let (requests, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        Api::try_connect(address, token).await.unwrap()
+    }
+
+    /// The same with a server that may be gone.
+    pub async fn try_connect(address: SocketAddr, token: &str) -> std::io::Result<Api> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (requests, connection) = handshake.map_err(std::io::Error::other)?;
         tokio::spawn(connection);
-        Api { requests, authorization: format!("Bearer {token}") }
+        Ok(Api { requests, authorization: format!("Bearer {token}") })
     }
 
     /// Status and JSON of an answer; an error where the server went away.
