@@ -22,14 +22,8 @@ const PUBLISHERS: usize = 8;
 /// ends late doesn't pile up for ever.
 const EVENTS_PER_LIFE: usize = 1_500;
 
-/// One event in so many goes to the application whose endpoint hangs: each takes it a second.
-const HANGING_ONE_IN: usize = 25;
-
 /// One acknowledged event in so many is sent again by hand.
 const RESENT_ONE_IN: usize = 50;
-
-/// The endpoint of the moody receiver.
-const MOODY: &str = "/api/v1/app/third/endpoint/third-moody";
 
 /// How long the moody receiver stays as it is.
 const MOOD: Duration = Duration::from_millis(400);
@@ -42,8 +36,7 @@ pub(crate) struct Application {
     pub(crate) endpoints: Vec<(String, Manner)>,
 }
 
-/// The applications: two of them with healthy and flaky endpoints, one with a moody one beside
-/// a healthy one, and one with one that hangs.
+/// The applications: each has a healthy endpoint, and one beside it that isn't.
 pub(crate) fn applications() -> Vec<Application> {
     let of = |uid: &str, manners: &[Manner]| {
         let endpoint = |manner: &Manner| (format!("{uid}-{manner:?}").to_lowercase(), *manner);
@@ -106,12 +99,13 @@ impl Callers {
 
     async fn publish(self, address: SocketAddr, sent: Arc<AtomicUsize>) {
         let Ok(mut api) = Api::try_connect(address, KEY).await else { return };
+        let mut before = None;
         loop {
             let number = sent.fetch_add(1, SeqCst);
             if number >= EVENTS_PER_LIFE {
                 return;
             }
-            let place = if number % HANGING_ONE_IN == 0 { 3 } else { number % 3 };
+            let place = number % self.applications.len();
             let application = &self.applications[place];
             let body = format!(r#"{{"eventType":"tick","payload":{{"number":{number}}}}}"#);
             let path = format!("/api/v1/app/{}/msg", application.uid);
@@ -119,8 +113,13 @@ impl Callers {
             assert_eq!(status, 202, "{answer}");
             let id = answer["id"].as_str().unwrap().to_owned();
             self.acknowledged.lock().unwrap().events.insert(id.clone(), place);
-            if number % RESENT_ONE_IN == 1 && !self.resend(&mut api, application, id).await {
-                return;
+            if number % RESENT_ONE_IN == 1 {
+                // By now the one before has arrived, most of the time.
+                if let Some((application, event)) = before.replace((application, id))
+                    && !self.resend(&mut api, application, event).await
+                {
+                    return;
+                }
             }
         }
     }
@@ -144,27 +143,34 @@ impl Callers {
         true
     }
 
-    /// Makes the moody receiver change its mood, and enables its endpoint when it is paused.
+    /// Makes the moody receiver change its mood, and enables what is paused.
     async fn enable(self, address: SocketAddr) {
         let Ok(mut api) = Api::try_connect(address, KEY).await else { return };
         loop {
             self.receiver.set_mood(self.entropy.fraction() < 0.5);
             tokio::time::sleep(MOOD).await;
-            let Ok((status, endpoint)) = api.call("GET", MOODY, String::new()).await else {
-                return;
-            };
-            assert_eq!(status, 200);
-            if endpoint["disabled"] == Value::Bool(true) && self.cheer_up(&mut api).await.is_err() {
+            if self.enable_paused(&mut api).await.is_err() {
                 return;
             }
         }
     }
 
-    /// Improves the moody receiver's mood, and enables its endpoint.
-    pub(crate) async fn cheer_up(&self, api: &mut Api) -> hyper::Result<()> {
-        self.receiver.set_mood(false);
-        let (status, answer) = api.call("POST", &format!("{MOODY}/enable"), String::new()).await?;
-        assert_eq!(status, 200, "{answer}");
+    /// Enables what is paused, and improves the moody receiver's mood where that is its endpoint.
+    pub(crate) async fn enable_paused(&self, api: &mut Api) -> hyper::Result<()> {
+        for application in &*self.applications {
+            let (name, manner) = &application.endpoints[1];
+            let path = format!("/api/v1/app/{}/endpoint/{name}", application.uid);
+            let (status, endpoint) = api.call("GET", &path, String::new()).await?;
+            assert_eq!(status, 200, "{endpoint}");
+            if endpoint["disabled"] == Value::Bool(true) {
+                if *manner == Manner::Moody {
+                    self.receiver.set_mood(false);
+                }
+                let enable = format!("{path}/enable");
+                let (status, answer) = api.call("POST", &enable, String::new()).await?;
+                assert_eq!(status, 200, "{answer}");
+            }
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@ mod applications;
 mod attempts;
 mod batch;
 mod cache;
+mod checkpoint;
 mod claim;
 mod columns;
 mod confidential;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 pub use self::memory::{MemoryDatabase, Turn, Turns};
 
 use self::batch::Kept;
+use self::checkpoint::{Checkpoints, LogLimits};
 use self::disk::Disk;
 use self::readers::Readers;
 use self::writer::Writer;
@@ -95,15 +97,16 @@ impl SqliteStore {
     /// Where the file can't be used, comes from a newer version, or was made with another
     /// master key than the vault's.
     pub fn open(path: &Path, vault: Vault, options: SqliteOptions) -> Result<SqliteStore> {
-        let connection = connection::open_writer(path, &vault, &options)?;
+        let mut connection = connection::open_writer(path, &vault, &options)?;
         let readers = Readers::open(path, options.readers)?;
         let lookups = Readers::open(path, LOOKUP_CONNECTIONS)?;
         let events = Readers::open(path, EVENT_CONNECTIONS)?;
         let vault = Arc::new(vault);
         let waiting = EventReaders::new(options.waiting);
         let disk = Disk::below(path, options.disk_reserve_bytes)?;
+        let checkpoints = Checkpoints::start(path, &mut connection, LogLimits::default())?;
         let kept = Kept::new(Arc::clone(&vault), disk);
-        let writer = Writer::start(connection, kept, Arc::clone(&waiting))?;
+        let writer = Writer::start(connection, checkpoints, kept, Arc::clone(&waiting))?;
         Ok(SqliteStore { writer, readers, lookups, events, waiting, vault })
     }
 }

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, Kept};
+use super::checkpoint::Checkpoints;
 use super::fault::{Fallible, Fault};
 use crate::domain::{Error, Result};
 use crate::store::arrivals::EventReaders;
@@ -37,13 +38,14 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
+        checkpoints: Checkpoints,
         kept: Kept,
         readers: Arc<EventReaders>,
     ) -> Result<Writer> {
         let (queue, commands) = mpsc::channel(COMMANDS_QUEUED_MAX);
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(Batch::new(&connection, kept), &readers, commands))
+            .spawn(move || serve(Batch::new(&connection, kept), checkpoints, &readers, commands))
             .map_err(|error| Error::unavailable(format!("No thread for the store: {error}.")))?;
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
@@ -188,6 +190,7 @@ fn execute(connection: &Connection, sql: &str) -> Result<()> {
 
 fn serve(
     mut batch: Batch<'_>,
+    mut checkpoints: Checkpoints,
     readers: &EventReaders,
     mut queue: mpsc::Receiver<Box<dyn Command>>,
 ) {
@@ -216,6 +219,7 @@ fn serve(
         for command in ran.drain(..) {
             command.answer(&committed);
         }
+        checkpoints.committed(batch.connection);
     }
 }
 
@@ -286,8 +290,10 @@ mod tests {
         let broken = Arc::new(AtomicBool::new(false));
         let switch = Arc::clone(&broken);
         connection.commit_hook(Some(move || switch.load(Ordering::SeqCst))).unwrap();
+        let checkpoints = Checkpoints::start(path, &mut connection, Default::default()).unwrap();
         let kept = Kept::new(Arc::new(vault), Disk::default());
-        (Writer::start(connection, kept, EventReaders::new(Default::default())).unwrap(), broken)
+        let readers = EventReaders::new(Default::default());
+        (Writer::start(connection, checkpoints, kept, readers).unwrap(), broken)
     }
 
     fn put(batch: &mut Batch<'_>, name: &str) -> Fallible<()> {
