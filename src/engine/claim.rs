@@ -41,6 +41,7 @@ impl Engine {
         let ClaimRequest { endpoint, limit, max_bytes } = request;
         if inner.recording_fails.load(Ordering::Relaxed) {
             self.lanes().claim_failed(endpoint, now + CLAIM_RETRY);
+            inner.wake.notify_one();
             return;
         }
         match inner.store.claim(endpoint, limit, max_bytes, self.lease(now), now).await {
