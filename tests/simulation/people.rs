@@ -127,7 +127,8 @@ impl Person {
             test: false,
             audience: Default::default(),
         };
-        match self.engine.publish(message).await {
+        let place = self.engine.admit(message.payload.len()).expect("fewer publish than may wait");
+        match self.engine.publish(message, place).await {
             Ok(published) => {
                 let known = self.world.model().messages.contains_key(&published.message.id);
                 self.world.check(match known {

@@ -231,6 +231,7 @@ impl Run {
             clock: world.clock.clone(),
             entropy: entropy.clone(),
             limits: world.plan.limits,
+            intake: Default::default(),
         });
         self.life = Some(life);
     }
