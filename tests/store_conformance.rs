@@ -73,6 +73,7 @@ macro_rules! conformance {
             publishing::callers_that_go_away_do_no_harm,
             publishing::ten_threads_publish_and_record_at_the_same_time,
             publishing::a_room_that_panics_fails_its_own_message_and_loses_no_other,
+            publishing::what_its_publisher_gave_up_is_not_stored,
             events::events_come_in_the_order_of_their_commits,
             events::a_page_of_events_has_a_limit_of_events_and_of_bytes,
             events::looking_for_a_rare_type_is_done_in_steps,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -13,13 +13,13 @@ use utoipa_axum::routes;
 
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody, ValidationBody};
-use super::extract::{Body, Path, Query};
+use super::extract::{self, Path, Query};
 use super::names::Checks;
 use super::page::{List, Order, PageQuery};
 use super::{ApiState, catalog, payload};
 use crate::contract::{Contract, Schema, SchemaError};
 use crate::domain::{Audience, Error, FieldError, Message, Reference, Result, Timestamp};
-use crate::engine::Published;
+use crate::engine::{Place, Published};
 use crate::store::{MessageFilter, NewMessage};
 
 /// Channels or tags of one message.
@@ -126,8 +126,13 @@ async fn create(
     caller: Caller,
     Path(app_id): Path<String>,
     Query(query): Query<ContentQuery>,
-    Body(input): Body<MessageIn>,
+    request: Request,
 ) -> ApiResult<(StatusCode, Json<MessageOut>)> {
+    let body = extract::read_body(request, &state).await?;
+    // From here on there will be copies of it.
+    let place = state.engine.admit(body.len())?;
+    let input: MessageIn = extract::parse_json(&body)?;
+    drop(body);
     input.check(&caller.environment.contract)?;
     let shown = query.with_content.unwrap_or(true).then(|| input.payload.clone());
     let message = NewMessage {
@@ -136,7 +141,7 @@ async fn create(
         tags: input.tags.unwrap_or_default(),
         ..new_message(&state, &caller, app_id, input.event_type, input.payload)
     };
-    let message = publish(&state, &caller, message).await?.message;
+    let message = publish(&state, &caller, message, place).await?.message;
     Ok((StatusCode::ACCEPTED, Json(MessageOut::with_payload(&message, shown))))
 }
 
@@ -173,6 +178,7 @@ pub(super) async fn publish(
     state: &ApiState,
     caller: &Caller,
     message: NewMessage,
+    place: Place,
 ) -> Result<Published> {
     let event_type = &message.event_type;
     let Some(entry) = catalog::entry(state, &caller.environment, event_type).await? else {
@@ -183,7 +189,7 @@ pub(super) async fn publish(
     if let Some(schema) = &entry.schema {
         check_schema(schema, &message.payload)?;
     }
-    state.engine.publish(NewMessage { event_group: entry.group, ..message }).await
+    state.engine.publish(NewMessage { event_group: entry.group, ..message }, place).await
 }
 
 /// A payload has to be what the catalog documents.

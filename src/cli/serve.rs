@@ -107,6 +107,7 @@ impl Server {
             clock: clock.clone(),
             entropy: entropy.clone(),
             limits: config.lanes,
+            intake: config.intake,
         })
         .await?;
         let authenticator = Authenticator::new(
@@ -194,7 +195,11 @@ fn open_store(config: &Config, entropy: &Entropy) -> anyhow::Result<SqliteStore>
     };
     let path = dir.join(STORE_FILE);
     let vault = Vault::new(key, entropy.clone());
-    let options = SqliteOptions { waiting: config.waiting, ..SqliteOptions::default() };
+    let options = SqliteOptions {
+        waiting: config.waiting,
+        disk_reserve_bytes: config.disk_reserve_bytes,
+        ..SqliteOptions::default()
+    };
     SqliteStore::open(&path, vault, options)
         .with_context(|| format!("the store {}", path.display()))
 }

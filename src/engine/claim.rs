@@ -1,5 +1,6 @@
 //! Looking into the store for what is due: retries, backlog, what a crash left.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Engine;
@@ -38,6 +39,11 @@ impl Engine {
         let inner = &self.0;
         let now = inner.clock.now();
         let ClaimRequest { endpoint, limit, max_bytes } = request;
+        if inner.recording_fails.load(Ordering::Relaxed) {
+            self.lanes().claim_failed(endpoint, now + CLAIM_RETRY);
+            inner.wake.notify_one();
+            return;
+        }
         match inner.store.claim(endpoint, limit, max_bytes, self.lease(now), now).await {
             Ok(claimed) if inner.stopping.is_cancelled() => self.release(claimed.jobs).await,
             Ok(claimed) => {

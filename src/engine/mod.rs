@@ -3,7 +3,7 @@
 //! `domain`'s, and the state it keeps is in `lanes`.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -26,12 +26,16 @@ use crate::store::{Accepted, Job, LEASE_QUEUE_TIME, Lease, NewMessage, Recorded,
 mod attempt;
 mod claim;
 mod handshake;
+mod intake;
 mod lanes;
 mod record;
 mod switching;
 
+pub use intake::{IntakeLimits, Place};
 pub use lanes::LaneLimits;
 pub use switching::Pending;
+
+use intake::Turn;
 
 /// Outcomes that may wait to be recorded before attempts have to wait too.
 const UNRECORDED_OUTCOMES: usize = 4_096;
@@ -50,6 +54,7 @@ pub struct EngineParts {
     pub clock: Clock,
     pub entropy: Entropy,
     pub limits: LaneLimits,
+    pub intake: IntakeLimits,
 }
 
 /// A message that is on disk.
@@ -76,9 +81,13 @@ struct Inner {
     /// When the last one ends that was given out.
     last_lease_us: AtomicI64,
     lanes: Arc<Mutex<lanes::Lanes>>,
+    intake: Arc<intake::Intake>,
     /// Wakes the claimer when a lane has something due earlier than it thought.
     wake: Notify,
     outcomes: mpsc::Sender<Recorded>,
+    /// Whether outcomes wait for a store that could not record them. Nothing is claimed then:
+    /// among what the store takes for due may be what they are the outcomes of.
+    recording_fails: AtomicBool,
     handshakes: handshake::Handshakes,
     /// No more attempts are started.
     stopping: CancellationToken,
@@ -94,7 +103,7 @@ impl Engine {
     /// # Errors
     /// Where the store can't be read.
     pub async fn start(parts: EngineParts) -> Result<Engine> {
-        let EngineParts { store, network, environments, clock, entropy, limits } = parts;
+        let EngineParts { store, network, environments, clock, entropy, limits, intake } = parts;
         store.recover().await?;
         let (outcomes, unrecorded) = mpsc::channel(UNRECORDED_OUTCOMES);
         let engine = Engine(Arc::new(Inner {
@@ -102,6 +111,7 @@ impl Engine {
             lease: environments.longest_timeout() + LEASE_QUEUE_TIME,
             last_lease_us: AtomicI64::new(i64::MIN),
             lanes: Arc::new(Mutex::new(lanes::Lanes::new(limits))),
+            intake: intake::Intake::new(intake),
             wake: Notify::new(),
             handshakes: handshake::Handshakes::default(),
             stopping: CancellationToken::new(),
@@ -114,6 +124,7 @@ impl Engine {
             clock,
             entropy,
             outcomes,
+            recording_fails: AtomicBool::new(false),
         }));
         for (endpoint, due) in engine.0.store.backlog().await? {
             engine.lanes().note_due(endpoint, due);
@@ -124,18 +135,36 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Takes a place for a publish whose body has so many bytes.
+    ///
+    /// # Errors
+    /// `unavailable` where as much waits for the store as may.
+    pub fn admit(&self, bytes: usize) -> Result<Place> {
+        self.0.intake.admit(bytes)
+    }
+
     /// Accepts a message and starts its deliveries. When this returns, they are on disk.
     ///
     /// # Errors
-    /// Those of [`Store::accept`].
-    pub async fn publish(&self, message: NewMessage) -> Result<Published> {
+    /// Those of [`Store::accept`], and `unavailable` where the store doesn't come to it in time.
+    pub async fn publish(&self, message: NewMessage, place: Place) -> Result<Published> {
         let engine = self.clone();
         to_its_end(async move {
             let inner = &engine.0;
             let now = inner.clock.now();
-            let room =
-                Arc::new(LaneRoom { lanes: inner.lanes.clone(), clock: inner.clock.clone() });
-            let accepted = inner.store.accept(message, engine.lease(now), room, now).await?;
+            let room = Arc::new(LaneRoom {
+                lanes: inner.lanes.clone(),
+                clock: inner.clock.clone(),
+                turn: Turn::new(place),
+            });
+            let mut accepting = inner.store.accept(message, engine.lease(now), room.clone(), now);
+            let accepted = match inner.clock.timeout(inner.intake.limits.wait, &mut accepting).await
+            {
+                Ok(accepted) => accepted?,
+                Err(_) if room.turn.take() => return Err(intake::waited_too_long()),
+                // The store is at it already.
+                Err(_) => accepting.await?,
+            };
             Ok(engine.take_in(accepted).await)
         })
         .await
@@ -387,9 +416,14 @@ impl<T: Send + 'static> Drop for ToItsEnd<T> {
 struct LaneRoom {
     lanes: Arc<Mutex<lanes::Lanes>>,
     clock: Clock,
+    turn: Turn,
 }
 
 impl Room for LaneRoom {
+    fn takes_turn(&self) -> bool {
+        self.turn.take()
+    }
+
     fn has_room(&self, endpoint: EndpointId) -> bool {
         let lanes = self.lanes.lock().expect("no panic while the lanes are held");
         lanes.has_room(endpoint, self.clock.now())

@@ -35,6 +35,13 @@ pub struct Lease {
 /// there is none it stays in the store for a later claim.
 pub trait Room: Send + Sync {
     fn has_room(&self, endpoint: EndpointId) -> bool;
+
+    /// Asked once, right before the message is stored: whether somebody still waits for it.
+    /// Who says no was told that nothing was kept, so nothing may be stored; who says yes
+    /// waits for the end.
+    fn takes_turn(&self) -> bool {
+        true
+    }
 }
 
 /// A claimed delivery, with everything an attempt needs but its endpoint.

@@ -15,6 +15,7 @@ impl Model {
         self.counts.published += 1;
         self.messages.insert(message.id, message.application.id);
         let token = message.payload.split('"').nth(3).unwrap_or_default();
+        ensure!(!self.given_up.contains(token), "{token} was given up, and is stored");
         self.tokens.insert(token.to_owned(), message.id);
         let audience = self.audience(message);
         ensure!(

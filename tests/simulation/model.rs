@@ -123,6 +123,8 @@ pub(crate) struct Model {
     pub(crate) deliveries: BTreeMap<EndpointId, BTreeMap<MessageId, Delivery>>,
     pub(crate) messages: BTreeMap<MessageId, ApplicationId>,
     pub(crate) tokens: BTreeMap<String, MessageId>,
+    /// Those of events that were given up, which must never be stored.
+    pub(crate) given_up: BTreeSet<String>,
     /// The receiver's number leads to the endpoint.
     pub(crate) receivers: BTreeMap<usize, EndpointId>,
     pub(crate) deleted: BTreeSet<ApplicationId>,
@@ -197,6 +199,7 @@ impl Model {
             deliveries: BTreeMap::new(),
             messages: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             receivers: BTreeMap::new(),
             deleted: BTreeSet::new(),
             life: 0,

@@ -127,7 +127,8 @@ impl Person {
             test: false,
             audience: Default::default(),
         };
-        match self.engine.publish(message).await {
+        let place = self.engine.admit(message.payload.len()).expect("fewer publish than may wait");
+        match self.engine.publish(message, place).await {
             Ok(published) => {
                 let known = self.world.model().messages.contains_key(&published.message.id);
                 self.world.check(match known {
@@ -135,8 +136,25 @@ impl Person {
                     false => Err("acknowledged what isn't stored".to_owned()),
                 });
             }
-            Err(error) => self.refused("publish", &error),
+            Err(error) => {
+                self.refused("publish", &error);
+                if error.detail.contains("in time") {
+                    self.gave_up(format!("sim-{number}"));
+                }
+            }
         }
+    }
+
+    /// The publisher was told that nothing was kept.
+    fn gave_up(&self, token: String) {
+        let mut model = self.world.model();
+        let stored = model.tokens.contains_key(&token);
+        model.given_up.insert(token);
+        drop(model);
+        self.world.check(match stored {
+            true => Err("gave up what is stored".to_owned()),
+            false => Ok(()),
+        });
     }
 
     pub(crate) async fn resend(

@@ -1,6 +1,7 @@
 //! What a seed stands for: how large the world is, which contracts it speaks, what goes wrong.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use hookwright::contract::Contract;
 use hookwright::engine::LaneLimits;
@@ -48,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) contracts: Vec<Arc<Contract>>,
     pub(crate) limits: LaneLimits,
+    /// How long a publish waits for the store.
+    pub(crate) publish_wait: Duration,
     pub(crate) applications: usize,
     pub(crate) endpoints: usize,
     pub(crate) operations: usize,
@@ -92,6 +95,7 @@ impl Plan {
             seed,
             contracts: contracts(&mut dice),
             limits,
+            publish_wait: Duration::from_millis([100, 1_000, 10_000][(seed % 3) as usize]),
             applications: dice.between(1, 4),
             endpoints: dice.between(1, 6),
             operations: *dice.pick(&[20, 40, 40, 80, 160]),

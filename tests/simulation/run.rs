@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookwright::domain::{Application, EndpointId, MessageId, Timestamp};
-use hookwright::engine::{EngineParts, Pending};
+use hookwright::engine::{EngineParts, IntakeLimits, Pending};
 use hookwright::entropy::Entropy;
 use hookwright::environment::Environments;
 use hookwright::store::sqlite::MemoryDatabase;
@@ -231,6 +231,7 @@ impl Run {
             clock: world.clock.clone(),
             entropy: entropy.clone(),
             limits: world.plan.limits,
+            intake: IntakeLimits { wait: world.plan.publish_wait, ..Default::default() },
         });
         self.life = Some(life);
     }

@@ -339,3 +339,29 @@ pub(crate) async fn a_room_that_panics_fails_its_own_message_and_loses_no_other(
     let claimed = world.claim(endpoint.id, 1_000).await.jobs.len();
     assert_eq!(u64::try_from(claimed).unwrap(), accepted + 1);
 }
+
+/// Of a publisher who was told that it took too long.
+struct GivenUp;
+
+impl Room for GivenUp {
+    fn has_room(&self, _: EndpointId) -> bool {
+        true
+    }
+
+    fn takes_turn(&self) -> bool {
+        false
+    }
+}
+
+pub(crate) async fn what_its_publisher_gave_up_is_not_stored(world: World) {
+    let application = world.application("acme").await;
+    world.endpoint(&application).await;
+    let message = world.new_message(&application);
+    let id = message.id;
+    let given_up = world.store().accept(message, world.lease(), Arc::new(GivenUp), world.now());
+    assert_eq!(given_up.await.unwrap_err().code, ErrorCode::Unavailable);
+    let reference = Reference::new(id.to_string());
+    let found = world.store().get_message(application.id, &reference).await;
+    assert_eq!(found.unwrap_err().code, ErrorCode::NotFound);
+    world.expect_ledger(&application, [0, 0, 0, 0, 0]).await;
+}

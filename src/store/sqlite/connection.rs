@@ -16,8 +16,8 @@ mod embedded {
 
 /// How long to wait for another process that writes, in milliseconds.
 const BUSY_TIMEOUT_MS: i64 = 5_000;
-/// How many pages the write-ahead log takes before it is written back: 64 MB. Each time costs
-/// a pause, so not too often.
+/// How many pages the write-ahead log takes before SQLite writes it back by itself: 64 MB. A
+/// server's writing connection leaves that to `checkpoint.rs`.
 const WAL_AUTOCHECKPOINT_PAGES: i64 = 16_000;
 /// What the write-ahead log is cut back to once it has been written back, in bytes.
 const JOURNAL_SIZE_LIMIT_BYTES: i64 = 128 * 1024 * 1024;
@@ -25,6 +25,8 @@ const JOURNAL_SIZE_LIMIT_BYTES: i64 = 128 * 1024 * 1024;
 const STATEMENTS_KEPT: usize = 128;
 /// The page cache of a reader, in KiB.
 const READER_CACHE_KIB: i64 = 8 * 1024;
+/// The page cache of the connection that writes the log back, which goes past it.
+const CHECKPOINTER_CACHE_KIB: i64 = 64;
 
 /// What is sealed under `key_check`, to tell a wrong master key at once.
 const KEY_CHECK: &[u8] = b"hookwright";
@@ -63,6 +65,11 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
         Ok(connection)
     };
     open().map_err(Fault::into_error)
+}
+
+/// Opens a connection that writes the log back into the database.
+pub(super) fn open_checkpointer(path: &Path) -> Result<Connection> {
+    connect(path, CHECKPOINTER_CACHE_KIB).map_err(Fault::into_error)
 }
 
 fn lock(path: &Path) -> Result<File> {

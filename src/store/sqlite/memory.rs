@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::SqliteStore;
 use super::batch::{Batch, Kept};
 use super::connection::{check_key, open_memory};
+use super::disk::Disk;
 use super::fault::Fault;
 use super::readers::Readers;
 use super::writer::{Command, Writer, transact};
@@ -57,7 +58,7 @@ impl MemoryDatabase {
         let turns = Turns {
             connection: Arc::clone(&self.connection),
             queue,
-            kept: Some(Kept::new(Arc::clone(&vault))),
+            kept: Some(Kept::new(Arc::clone(&vault), Disk::default())),
             waiting: Arc::clone(&waiting),
         };
         let (lookups, events) = (Arc::clone(&readers), Arc::clone(&readers));

@@ -26,6 +26,10 @@ pub(super) fn accept(
     room: &dyn Room,
     now: Timestamp,
 ) -> Fallible<Accepted> {
+    if !room.takes_turn() {
+        return Err(Error::unavailable("The publisher no longer waits.").into());
+    }
+    batch.disk.check()?;
     let application = batch.resolve(&new.environment, &new.application)?;
     if new.only_application.is_some_and(|only| only != application.id) {
         return Err(Error::not_found().into());
@@ -78,6 +82,7 @@ pub(super) fn accept(
     let totals = Totals { accepted: accepted.deliveries.into(), ..Totals::default() };
     batch.count(message.application.id, totals);
     batch.tell(message.application.id);
+    batch.weighs();
     Ok(accepted)
 }
 

@@ -10,9 +10,9 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, Kept};
+use super::checkpoint::Checkpoints;
 use super::fault::{Fallible, Fault};
 use crate::domain::{Error, Result};
-use crate::store::Vault;
 use crate::store::arrivals::EventReaders;
 
 /// How many commands may wait for the thread. Further callers wait for a place.
@@ -38,13 +38,14 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
-        vault: Arc<Vault>,
+        checkpoints: Checkpoints,
+        kept: Kept,
         readers: Arc<EventReaders>,
     ) -> Result<Writer> {
         let (queue, commands) = mpsc::channel(COMMANDS_QUEUED_MAX);
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(&connection, vault, &readers, commands))
+            .spawn(move || serve(Batch::new(&connection, kept), checkpoints, &readers, commands))
             .map_err(|error| Error::unavailable(format!("No thread for the store: {error}.")))?;
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
@@ -188,12 +189,11 @@ fn execute(connection: &Connection, sql: &str) -> Result<()> {
 }
 
 fn serve(
-    connection: &Connection,
-    vault: Arc<Vault>,
+    mut batch: Batch<'_>,
+    mut checkpoints: Checkpoints,
     readers: &EventReaders,
     mut queue: mpsc::Receiver<Box<dyn Command>>,
 ) {
-    let mut batch = Batch::new(connection, Kept::new(vault));
     let mut ran = Vec::new();
     let mut healthy = true;
     loop {
@@ -210,13 +210,16 @@ fn serve(
                 first => first,
             }
         };
+        batch.disk.look();
         ran.extend(first);
         let committed = transact(&mut batch, &mut queue, &mut ran, BATCH_COMMANDS_MAX);
         healthy = committed.is_ok();
+        batch.ended(&committed);
         readers.tell(batch.news());
         for command in ran.drain(..) {
             command.answer(&committed);
         }
+        checkpoints.committed(batch.connection);
     }
 }
 
@@ -275,8 +278,9 @@ mod tests {
     use super::*;
     use crate::domain::ErrorCode;
     use crate::entropy::Entropy;
-    use crate::store::MasterKey;
     use crate::store::sqlite::connection::{open_reader, open_writer};
+    use crate::store::sqlite::disk::Disk;
+    use crate::store::{MasterKey, Vault};
 
     /// A writer whose commits fail while the switch is on.
     fn writer(path: &Path) -> (Writer, Arc<AtomicBool>) {
@@ -286,11 +290,10 @@ mod tests {
         let broken = Arc::new(AtomicBool::new(false));
         let switch = Arc::clone(&broken);
         connection.commit_hook(Some(move || switch.load(Ordering::SeqCst))).unwrap();
-        (
-            Writer::start(connection, Arc::new(vault), EventReaders::new(Default::default()))
-                .unwrap(),
-            broken,
-        )
+        let checkpoints = Checkpoints::start(path, &mut connection, Default::default()).unwrap();
+        let kept = Kept::new(Arc::new(vault), Disk::default());
+        let readers = EventReaders::new(Default::default());
+        (Writer::start(connection, checkpoints, kept, readers).unwrap(), broken)
     }
 
     fn put(batch: &mut Batch<'_>, name: &str) -> Fallible<()> {
