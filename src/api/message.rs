@@ -85,17 +85,15 @@ impl MessageOut {
         MessageOut::with_payload(message, payload)
     }
 
-    /// With a payload that is known to be JSON.
+    /// With this payload, or with an empty one.
     fn with_payload(message: &Message, payload: Option<Box<RawValue>>) -> MessageOut {
         let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
         MessageOut {
             id: message.id.to_string(),
             event_id: message.event_id.clone(),
             event_type: message.event_type.clone(),
-            payload: payload.unwrap_or_else(|| {
-                // As Svix shows a payload that was not asked for.
-                RawValue::from_string("{}".to_owned()).unwrap_or_default()
-            }),
+            payload: payload
+                .unwrap_or_else(|| RawValue::from_string("{}".to_owned()).unwrap_or_default()),
             channels: some(&message.channels),
             tags: some(&message.tags),
             timestamp: message.created_at.to_string(),

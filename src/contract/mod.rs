@@ -6,6 +6,7 @@
 
 mod catalog;
 mod check;
+mod direct;
 mod encoding;
 mod file;
 mod filters;

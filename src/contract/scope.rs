@@ -248,6 +248,16 @@ impl Scope {
         Scope { signatures: Some(signatures.into()), ..Scope::of(Arc::clone(&self.facts)) }
     }
 
+    /// The length of the body, where it is known, in bytes.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The signatures that a format writes, the one by the current secret first.
+    pub(super) fn signatures(&self) -> Option<&[String]> {
+        self.signatures.as_deref()
+    }
+
     /// The length of the payload, in bytes.
     pub(super) fn payload_bytes(&self) -> usize {
         self.facts.payload.len()
@@ -269,11 +279,24 @@ impl Scope {
 
 impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.get_value_by_str(key.as_str()?)
+        self.value(key.as_str()?)
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        let noun = |kind| Value::from_object(Noun { kind, facts: Arc::clone(&self.facts) });
+        self.value(key)
+    }
+}
+
+impl Scope {
+    /// The value of a name, or of a noun's member.
+    pub(super) fn lookup(&self, name: &str, member: Option<&str>) -> Option<Value> {
+        match member {
+            None => self.value(name),
+            Some(member) => self.facts.member(NounKind::of(name)?, member),
+        }
+    }
+
+    fn value(&self, key: &str) -> Option<Value> {
         let named = |all| {
             let named = Arc::clone(self.named.as_ref()?);
             Some(Value::from_object(NamedSignatures { named, all }))
@@ -283,11 +306,6 @@ impl Object for Scope {
             "id" => Value::from(self.facts.message_id()),
             "timestamp" => Value::from_object(Moment(self.facts.now)),
             "environment" => Value::from(&*self.facts.application.environment),
-            "event" => noun(NounKind::Event),
-            "message" => noun(NounKind::Message),
-            "application" => noun(NounKind::Application),
-            "endpoint" => noun(NounKind::Endpoint),
-            "attempt" => noun(NounKind::Attempt),
             "body" => Value::from_object(RawText::new(self.body.clone()?)),
             "method" => Value::from(self.method?),
             "url" => Value::from(without_query(self.url.as_ref()?)),
@@ -303,7 +321,10 @@ impl Object for Scope {
             // Empty where an endpoint has none, so that headers and expectations fall away.
             "secret" => Value::from(self.secret.as_deref().map_or("", SecretText::expose)),
             "challenge" => Value::from(&**self.challenge.as_ref()?),
-            _ => return None,
+            noun => {
+                let (kind, facts) = (NounKind::of(noun)?, Arc::clone(&self.facts));
+                Value::from_object(Noun { kind, facts })
+            }
         })
     }
 }
@@ -342,6 +363,19 @@ enum NounKind {
     Attempt,
 }
 
+impl NounKind {
+    fn of(name: &str) -> Option<NounKind> {
+        Some(match name {
+            "event" => NounKind::Event,
+            "message" => NounKind::Message,
+            "application" => NounKind::Application,
+            "endpoint" => NounKind::Endpoint,
+            "attempt" => NounKind::Attempt,
+            _ => return None,
+        })
+    }
+}
+
 /// One of the nouns, whose members are looked up when they are named.
 #[derive(Debug)]
 struct Noun {
@@ -355,8 +389,14 @@ impl Object for Noun {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        let facts = &self.facts;
-        Some(match (self.kind, key) {
+        self.facts.member(self.kind, key)
+    }
+}
+
+impl Facts {
+    fn member(&self, kind: NounKind, key: &str) -> Option<Value> {
+        let facts = self;
+        Some(match (kind, key) {
             (NounKind::Event, "id") => match &facts.event_id {
                 Some(id) => Value::from(id.as_str()),
                 None => Value::from(facts.message_id()),

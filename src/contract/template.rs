@@ -15,6 +15,7 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
 };
 
+use super::direct::Direct;
 use super::filters;
 use super::form;
 use super::json;
@@ -127,6 +128,8 @@ enum Program {
     /// Nothing but one name whose value goes out as it is: no need for the engine.
     Raw(&'static str),
     Engine {
+        /// A shorter way, for what is simple enough.
+        direct: Option<Direct>,
         engine: Box<Environment<'static>>,
         /// Whether how long it runs may depend on what it is given.
         loops: bool,
@@ -200,7 +203,14 @@ impl Template {
                 let text = scope.raw(name).unwrap_or_default();
                 return self.within_limit(text);
             }
-            Program::Engine { engine, loops } => (engine, *loops),
+            Program::Engine { direct, engine, loops } => {
+                let direct = direct.as_ref();
+                let limit = self.place.output_limit();
+                if let Some(text) = direct.and_then(|direct| direct.render(scope, limit)) {
+                    return Ok(Bytes::from(text));
+                }
+                (engine, *loops)
+            }
         };
         let (engine, fuel) = fuelled(engine, loops, scope.payload_bytes());
         let limit = self.place.output_limit();
@@ -218,6 +228,11 @@ impl Template {
                 _ => describe(&error, &self.origin, self.place),
             })?;
         Ok(Bytes::from(output.into_bytes()))
+    }
+
+    #[cfg(test)]
+    fn is_direct(&self) -> bool {
+        matches!(self.program, Program::Engine { direct: Some(_), .. })
     }
 
     fn within_limit(&self, text: Bytes) -> Result<Bytes, TemplateError> {
@@ -264,8 +279,9 @@ fn program(source: &str, escape: Escape, place: Place) -> Result<Program, Error>
     let mut engine = Box::new(ENGINE.clone());
     engine.set_auto_escape_callback(move |_: &str| escape.for_engine());
     engine.add_template_owned(TEMPLATE_NAME, source.to_owned())?;
-    // Also where that is only text: then it may take more steps than it needs.
-    Ok(Program::Engine { engine, loops: source.contains("for ") })
+    // `for ` may also be only text: then it may take more steps than it needs.
+    let (direct, loops) = (Direct::parse(line, escape), source.contains("for "));
+    Ok(Program::Engine { direct, engine, loops })
 }
 
 /// The engine with the steps that a payload of this size needs, and how many those are.
@@ -426,7 +442,7 @@ fn write_value(
 }
 
 impl Escape {
-    fn apply(self, text: &str) -> Result<Cow<'_, str>, Error> {
+    pub(super) fn apply(self, text: &str) -> Result<Cow<'_, str>, Error> {
         Ok(match self {
             Escape::Plain => Cow::Borrowed(text),
             Escape::Form => Cow::Owned(form::encode(text)),

@@ -120,6 +120,38 @@ fn a_loop_over_a_large_payload_comes_to_its_end() {
 }
 
 #[test]
+fn the_short_way_and_the_engine_write_the_same() {
+    let mut sample = sample();
+    sample.payload = r#"{"a":"<é\u0000&\"", "b":[1]}"#.into();
+    let scope = scope_of(&sample).with_body("POST", bytes::Bytes::from_static(b"<b>&\"\n"));
+    let scopes = [scope.clone(), scope.with_signatures(vec!["one&".to_owned(), "two".to_owned()])];
+    let names =
+        Place::Format.names().chain(["body", "method"]).filter(|name| name.split('.').count() < 3);
+    let mut short = 0;
+    for name in names {
+        for filter in ["", "|unix", " | unix_ms ", "|rfc3339", "|rfc3339_ms", "|join(\" ,\")"] {
+            let source = format!(" {{x}}}} {{{{ {name}{filter} }}}}{{{{{name}{filter}}}}}\n\n");
+            // A block that does nothing is for the engine alone.
+            let long = format!("{{% if true %}}{{% endif %}}{source}");
+            for (scope, escape) in scopes.iter().flat_map(|scope| {
+                [Escape::Plain, Escape::Json, Escape::Form, Escape::Xml].map(|one| (scope, one))
+            }) {
+                let (Ok(template), Ok(engine)) = (
+                    compile(&source, escape, Place::Format),
+                    compile(&long, escape, Place::Format),
+                ) else {
+                    continue;
+                };
+                let (rendered, expected) = (template.render(scope), engine.render(scope));
+                short += u32::from(template.is_direct() && rendered.is_ok());
+                assert_eq!(rendered, expected, "{source} {escape:?}");
+            }
+        }
+    }
+    assert!(short > 150, "{short}");
+}
+
+#[test]
 fn members_are_the_last_of_their_name_wherever_they_are_asked_for() {
     let payload = r#"{"a":1, "b" : {"c":[2,3]},"\u0064":4,"a":5}"#;
     let sample = Sample { payload: payload.into(), ..sample() };

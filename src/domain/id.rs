@@ -192,7 +192,8 @@ impl<K> Ord for Id<K> {
 
 impl<K> Hash for Id<K> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.bytes.hash(state);
+        // The random half, which alone tells ids apart; hashing all of it takes twice as long.
+        state.write_u64(u64::from_be_bytes(*self.bytes.last_chunk().unwrap_or(&[0; 8])));
     }
 }
 

@@ -206,9 +206,7 @@ impl Engine {
         let engine = self.clone();
         to_its_end(async move {
             let changed = engine.0.store.replace_application_secrets(id, were, secrets).await?;
-            for endpoint in changed {
-                engine.endpoint_changed(endpoint).await;
-            }
+            engine.endpoints_changed(changed).await;
             Ok(())
         })
         .await
@@ -244,9 +242,18 @@ impl Engine {
         .await
     }
 
-    /// Takes in a changed endpoint. A connection that was opened for it as it was is not for
-    /// what it is now.
-    async fn endpoint_changed(&self, endpoint: Arc<Endpoint>) {
+    /// Takes in changed endpoints. All of them before the store is waited for: one that was
+    /// stopped may send nothing meanwhile.
+    async fn endpoints_changed(&self, endpoints: impl IntoIterator<Item = Arc<Endpoint>>) {
+        let changed = endpoints.into_iter().flat_map(|endpoint| self.endpoint_changed(endpoint));
+        let queued: Vec<Job> = changed.collect();
+        self.0.wake.notify_one();
+        self.release(queued).await;
+    }
+
+    /// Takes in a changed endpoint, and hands back what it no longer sends. A connection that was
+    /// opened for it as it was is not for what it is now.
+    fn endpoint_changed(&self, endpoint: Arc<Endpoint>) -> Vec<Job> {
         let id = endpoint.id;
         let queued = {
             let mut lanes = self.lanes();
@@ -256,8 +263,7 @@ impl Engine {
             lanes.endpoint_changed(endpoint, self.0.clock.now())
         };
         self.0.network.close_websocket(id);
-        self.0.wake.notify_one();
-        self.release(queued).await;
+        queued
     }
 
     fn endpoints_deleted(&self, endpoints: &[EndpointId]) {

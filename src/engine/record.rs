@@ -104,9 +104,9 @@ impl Engine {
             Next::Succeeded | Next::Exhausted | Next::Gone => None,
         }));
         self.operations_due(changes.due);
-        for endpoint in changes.endpoints {
+        for endpoint in &changes.endpoints {
             tracing::info!(endpoint = %endpoint.id, state = ?endpoint.state, "endpoint changed state");
-            self.endpoint_changed(endpoint).await;
         }
+        self.endpoints_changed(changes.endpoints).await;
     }
 }

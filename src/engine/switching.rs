@@ -127,7 +127,7 @@ impl Engine {
         if resumed {
             self.lanes().start_gently(endpoint.id);
         }
-        self.endpoint_changed(endpoint.clone()).await;
+        self.endpoints_changed([endpoint.clone()]).await;
         self.operations_due(due);
         endpoint
     }

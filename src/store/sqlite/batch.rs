@@ -29,6 +29,8 @@ pub(super) struct Batch<'c> {
     failing: bool,
     /// Whether the running transaction writes as much as an event needs.
     weighty: bool,
+    /// What accepting a message runs, once one was accepted.
+    pub(super) inserts: Option<messages::Inserts<'c>>,
     /// Of the transitions that succeeded; written once, before the commit.
     totals: HashMap<ApplicationId, Totals>,
     /// Of the transition that runs.
@@ -101,6 +103,7 @@ impl<'c> Batch<'c> {
             disk,
             failing,
             weighty: false,
+            inserts: None,
             totals: HashMap::new(),
             running: Vec::new(),
             discards,

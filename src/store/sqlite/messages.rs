@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, named_params, params};
 
 use super::applications;
 use super::batch::{Batch, Totals};
@@ -49,22 +49,21 @@ pub(super) fn accept(
         created_at: now,
     });
     let takers = takers(&endpoints, &message, new.audience)?;
-    insert(batch.connection, &message)?;
+    let mut inserts = match batch.inserts.take() {
+        Some(inserts) => inserts,
+        None => Inserts::prepare(batch.connection)?,
+    };
+    insert(&mut inserts.message, &message)?;
 
     let (claimed, unclaimed) = (Vec::new(), Vec::new());
     let mut accepted = Accepted { message, deliveries: 0, claimed, unclaimed };
     let message = &accepted.message;
-    let mut insert = batch.connection.prepare_cached(
-        "INSERT INTO deliveries (message_id, endpoint_id, state, attempts, failed_in_round,
-            manual, next_at_us, lease_epoch, lease_node, lease_until_us)
-         VALUES (?1, ?2, 0, 0, 0, 0, ?3, ?4, ?5, ?6)",
-    )?;
     for endpoint in takers {
         accepted.deliveries += 1;
         let claims = endpoint.state.delivers() && room.has_room(endpoint.id);
         let held = claims.then_some((epoch, lease.node, lease.until));
         let (epoch, node, until) = split(held);
-        insert.execute(params![message.id, endpoint.id, now, epoch, node, until])?;
+        inserts.delivery.execute(params![message.id, endpoint.id, now, epoch, node, until])?;
         if claims {
             let job = Job {
                 message: Arc::clone(message),
@@ -83,7 +82,32 @@ pub(super) fn accept(
     batch.count(message.application.id, totals);
     batch.tell(message.application.id);
     batch.weighs();
+    batch.inserts = Some(inserts);
     Ok(accepted)
+}
+
+/// The statements of [`accept`], kept from one message to the next: to look them up costs as
+/// much as binding their values.
+pub(super) struct Inserts<'c> {
+    message: CachedStatement<'c>,
+    delivery: CachedStatement<'c>,
+}
+
+impl<'c> Inserts<'c> {
+    fn prepare(connection: &'c Connection) -> Fallible<Inserts<'c>> {
+        Ok(Inserts {
+            message: connection.prepare_cached(
+                "INSERT INTO messages (id, application_id, event_type, event_id, payload,
+                    channels, tags, created_at_us, event_group, test)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?,
+            delivery: connection.prepare_cached(
+                "INSERT INTO deliveries (message_id, endpoint_id, state, attempts,
+                    failed_in_round, manual, next_at_us, lease_epoch, lease_node, lease_until_us)
+                 VALUES (?1, ?2, 0, 0, 0, 0, ?3, ?4, ?5, ?6)",
+            )?,
+        })
+    }
 }
 
 /// The endpoints that get a message.
@@ -112,12 +136,7 @@ fn split<A, B, C>(three: Option<(A, B, C)>) -> (Option<A>, Option<B>, Option<C>)
     }
 }
 
-fn insert(connection: &Connection, message: &Message) -> Fallible<()> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO messages (id, application_id, event_type, event_id, payload, channels,
-            tags, created_at_us, event_group, test)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )?;
+fn insert(insert: &mut CachedStatement<'_>, message: &Message) -> Fallible<()> {
     let inserted = insert.execute(params![
         message.id,
         message.application.id,
