@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use crate::contract::{Contract, SHIPPED};
-use crate::domain::{SecretText, parse_duration};
+use crate::domain::{Retention, SecretText, parse_duration};
 use crate::environment::{Environment, Environments};
 use crate::sender::Guard;
 use crate::telemetry::LogFormat;
@@ -34,6 +35,12 @@ const DISK_RESERVE_BYTES: u64 = 256 << 20;
 /// A secret shorter than this could be guessed.
 const ADMIN_KEY_MIN_BYTES: usize = 16;
 const JWT_SECRET_MIN_BYTES: usize = 16;
+
+/// How long messages are kept where nobody says.
+const DEFAULT_RETENTION: Kept = Kept::For(Duration::from_secs(90 * 86_400));
+
+/// The shortest time that anything is kept: old messages are looked for once a minute.
+const RETENTION_MIN: Duration = Duration::from_secs(60);
 
 /// Settings as the file has them, all optional. The flags and environment variables have the
 /// same names.
@@ -114,6 +121,12 @@ pub struct Settings {
     /// Readers that wait for new events of one application [default: 64]
     #[arg(long, env = "HOOKWRIGHT_WAITING_READERS_PER_APPLICATION", value_name = "N")]
     waiting_readers_per_application: Option<usize>,
+    /// How long messages, deliveries and attempts are kept: a duration, or forever [default: 90d]
+    #[arg(long, env = "HOOKWRIGHT_RETENTION", value_name = "DURATION|forever")]
+    retention: Option<Kept>,
+    /// How long payloads and receivers' answers are kept [default: as long as their messages]
+    #[arg(long, env = "HOOKWRIGHT_PAYLOAD_RETENTION", value_name = "DURATION|forever")]
+    payload_retention: Option<Kept>,
     /// The address that deliveries leave from [default: the system's choice]
     #[arg(long, env = "HOOKWRIGHT_SOURCE_ADDRESS", value_name = "IP")]
     source_address: Option<IpAddr>,
@@ -154,6 +167,8 @@ struct EnvironmentSettings {
     contract: Option<String>,
     allow_private: Option<Vec<IpNet>>,
     allow_http: Option<bool>,
+    retention: Option<Kept>,
+    payload_retention: Option<Kept>,
 }
 
 /// The configuration, complete and checked.
@@ -262,6 +277,8 @@ impl Settings {
             disk_reserve_bytes,
             waiting_readers,
             waiting_readers_per_application,
+            retention,
+            payload_retention,
             source_address,
             tls_ca_file,
             user_agent
@@ -339,6 +356,7 @@ impl Settings {
     }
 
     fn environments(&self) -> anyhow::Result<Environments> {
+        retention(self.retention, self.payload_retention)?;
         let other = self.environment("other", &EnvironmentSettings::default())?;
         let mut configured = Vec::new();
         for (name, settings) in &self.environments {
@@ -362,11 +380,17 @@ impl Settings {
             .with_context(|| format!("environment {name}"))?;
         let mut allow_private = self.allow_private.clone().unwrap_or_default();
         allow_private.extend(settings.allow_private.iter().flatten());
+        let retention = retention(
+            settings.retention.or(self.retention),
+            settings.payload_retention.or(self.payload_retention),
+        )
+        .with_context(|| format!("environment {name}"))?;
         Ok(Environment {
             name: Arc::from(name),
             contract,
             guard: Guard::new(allow_private),
             allow_http: settings.allow_http.or(self.allow_http).unwrap_or(false),
+            retention,
         })
     }
 }
@@ -444,6 +468,57 @@ fn positive(name: &str, value: Option<usize>, default: usize) -> anyhow::Result<
         Some(0) => bail!("{name} must be at least 1"),
         value => Ok(value.unwrap_or(default)),
     }
+}
+
+/// How long something is kept. It sorts by that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kept {
+    For(Duration),
+    Forever,
+}
+
+impl Kept {
+    fn limit(self) -> Option<Duration> {
+        match self {
+            Kept::For(duration) => Some(duration),
+            Kept::Forever => None,
+        }
+    }
+}
+
+impl FromStr for Kept {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Kept, String> {
+        if text == "forever" {
+            return Ok(Kept::Forever);
+        }
+        let kept = parse_duration(text)
+            .ok_or_else(|| "write a number and s, m, h or d, such as 90d, or forever".to_owned())?;
+        if kept < RETENTION_MIN {
+            return Err(format!("must be at least {} seconds", RETENTION_MIN.as_secs()));
+        }
+        Ok(Kept::For(kept))
+    }
+}
+
+impl<'de> Deserialize<'de> for Kept {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Kept, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What two settings mean together.
+fn retention(messages: Option<Kept>, content: Option<Kept>) -> anyhow::Result<Retention> {
+    let messages = messages.unwrap_or(DEFAULT_RETENTION);
+    let content = content.unwrap_or(messages);
+    if content > messages {
+        bail!(
+            "payload_retention is longer than retention, but a payload can't be kept without its \
+             message: make retention longer, or payload_retention shorter"
+        );
+    }
+    Ok(Retention { messages: messages.limit(), content: content.limit() })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

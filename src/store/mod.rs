@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use crate::domain::{
     ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, DeliveryState,
     Endpoint, EndpointId, EndpointState, EventType, HistoryEntry, HistoryId, KeyId, LedgerLine,
-    Message, MessageId, Next, NodeId, Outcome, PausePolicy, Reference, Result, SigningSecret,
-    Timestamp, Trigger,
+    Message, MessageId, Next, NodeId, Outcome, PausePolicy, Reference, Result, Retention,
+    SigningSecret, Timestamp, Trigger,
 };
 
 mod arrivals;
@@ -260,7 +260,7 @@ pub struct Discard {
     pub done: bool,
     started_at: Timestamp,
     /// The last message that is affected: what is published later isn't.
-    through_seq: Option<i64>,
+    through: Option<MessageId>,
     /// The place in the endpoint's queue that the last step came to.
     after: Option<(Timestamp, MessageId)>,
 }
@@ -268,8 +268,53 @@ pub struct Discard {
 impl Discard {
     /// A discard of which no step was made yet.
     pub fn new(now: Timestamp) -> Discard {
-        Discard { discarded: 0, done: false, started_at: now, through_seq: None, after: None }
+        Discard { discarded: 0, done: false, started_at: now, through: None, after: None }
     }
+}
+
+/// Says how long an environment keeps its messages.
+pub type RetentionOf = dyn Fn(&Arc<str>) -> Retention + Send + Sync;
+
+/// A walk along all messages that have reached an age, in the order of their commits and in
+/// steps of limited size. It does with each one what is due, unless something is pending.
+#[derive(Clone, Debug)]
+pub struct AgeWalk {
+    pub age: Duration,
+    /// How many messages were removed so far, and how many lost their content.
+    pub removed: u64,
+    pub emptied: u64,
+    /// Whether the last step came to the messages that haven't reached the age.
+    pub done: bool,
+    /// The place that the last step came to.
+    after_seq: i64,
+    /// The first message that was passed because something was pending.
+    first_left: Option<i64>,
+}
+
+impl AgeWalk {
+    /// A walk that begins with the oldest message.
+    pub fn new(age: Duration) -> AgeWalk {
+        AgeWalk { age, removed: 0, emptied: 0, done: false, after_seq: 0, first_left: None }
+    }
+
+    /// Goes back to the first message that was left behind, if any was.
+    pub fn go_back(&mut self) {
+        if let Some(first) = self.first_left.take() {
+            self.after_seq = self.after_seq.min(first - 1);
+        }
+    }
+
+    fn leave_behind(&mut self, seq: i64) {
+        self.first_left = Some(self.first_left.map_or(seq, |first| first.min(seq)));
+    }
+}
+
+/// Giving free room back to the disk, in steps of limited size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reclaim {
+    /// How much was given back so far.
+    pub bytes: u64,
+    pub done: bool,
 }
 
 /// The store. Every method is one transaction; what it returns is on disk.
@@ -477,6 +522,18 @@ pub trait Store: Send + Sync {
         message: MessageId,
         id: AttemptId,
     ) -> Result<AttemptRow>;
+
+    // Age.
+    /// Makes one step of a walk. A message is removed with all that belongs to it, or not.
+    async fn expire(
+        &self,
+        walk: AgeWalk,
+        rules: Arc<RetentionOf>,
+        now: Timestamp,
+    ) -> Result<AgeWalk>;
+    /// Makes one step of giving back to the disk what removals left free, where that is more
+    /// than is worth keeping for what comes next.
+    async fn reclaim(&self, reclaim: Reclaim) -> Result<Reclaim>;
 
     /// What became of everything accepted, by application (also deleted ones).
     async fn ledger(&self) -> Result<Vec<LedgerLine>>;

@@ -23,7 +23,9 @@ mod messages;
 mod operations;
 mod range;
 mod readers;
+mod reclaim;
 mod record;
+mod retention;
 mod transitions;
 mod writer;
 
@@ -108,5 +110,14 @@ impl SqliteStore {
         let kept = Kept::new(Arc::clone(&vault), disk);
         let writer = Writer::start(connection, checkpoints, kept, Arc::clone(&waiting))?;
         Ok(SqliteStore { writer, readers, lookups, events, waiting, vault })
+    }
+
+    /// Writes the file at `path` anew, as small as it can be. Nobody else may have it open. On
+    /// the way it needs room for two more copies of what is in use.
+    ///
+    /// # Errors
+    /// Where the file can't be used, or there is too little room. It is as it was then.
+    pub fn compact(path: &Path) -> Result<()> {
+        reclaim::compact(path, i64::from(SqliteOptions::default().cache_kib))
     }
 }
