@@ -49,7 +49,7 @@ impl Engine {
             brought.tell();
             tokio::select! {
                 () = inner.stopping.cancelled() => return,
-                () = inner.clock.sleep(PASS_INTERVAL) => {}
+                () = inner.clock.sleep_until(now + PASS_INTERVAL) => {}
             }
         }
     }
