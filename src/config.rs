@@ -19,6 +19,10 @@ use crate::environment::{Environment, Environments};
 use crate::sender::Guard;
 use crate::telemetry::LogFormat;
 
+mod retention;
+
+use retention::{Kept, retention};
+
 /// The file that is read where none is named, if it is there.
 const DEFAULT_FILE: &str = "hookwright.toml";
 
@@ -114,6 +118,12 @@ pub struct Settings {
     /// Readers that wait for new events of one application [default: 64]
     #[arg(long, env = "HOOKWRIGHT_WAITING_READERS_PER_APPLICATION", value_name = "N")]
     waiting_readers_per_application: Option<usize>,
+    /// How long messages, deliveries and attempts are kept: a duration, or forever [default: 90d]
+    #[arg(long, env = "HOOKWRIGHT_RETENTION", value_name = "DURATION|forever")]
+    retention: Option<Kept>,
+    /// How long payloads and receivers' answers are kept [default: as long as their messages]
+    #[arg(long, env = "HOOKWRIGHT_PAYLOAD_RETENTION", value_name = "DURATION|forever")]
+    payload_retention: Option<Kept>,
     /// The address that deliveries leave from [default: the system's choice]
     #[arg(long, env = "HOOKWRIGHT_SOURCE_ADDRESS", value_name = "IP")]
     source_address: Option<IpAddr>,
@@ -154,6 +164,8 @@ struct EnvironmentSettings {
     contract: Option<String>,
     allow_private: Option<Vec<IpNet>>,
     allow_http: Option<bool>,
+    retention: Option<Kept>,
+    payload_retention: Option<Kept>,
 }
 
 /// The configuration, complete and checked.
@@ -262,6 +274,8 @@ impl Settings {
             disk_reserve_bytes,
             waiting_readers,
             waiting_readers_per_application,
+            retention,
+            payload_retention,
             source_address,
             tls_ca_file,
             user_agent
@@ -339,6 +353,7 @@ impl Settings {
     }
 
     fn environments(&self) -> anyhow::Result<Environments> {
+        retention(self.retention, self.payload_retention)?;
         let other = self.environment("other", &EnvironmentSettings::default())?;
         let mut configured = Vec::new();
         for (name, settings) in &self.environments {
@@ -362,11 +377,17 @@ impl Settings {
             .with_context(|| format!("environment {name}"))?;
         let mut allow_private = self.allow_private.clone().unwrap_or_default();
         allow_private.extend(settings.allow_private.iter().flatten());
+        let retention = retention(
+            settings.retention.or(self.retention),
+            settings.payload_retention.or(self.payload_retention),
+        )
+        .with_context(|| format!("environment {name}"))?;
         Ok(Environment {
             name: Arc::from(name),
             contract,
             guard: Guard::new(allow_private),
             allow_http: settings.allow_http.or(self.allow_http).unwrap_or(false),
+            retention,
         })
     }
 }

@@ -1,6 +1,8 @@
 //! What every store must do. Each case is written against `dyn Store` and runs on each store;
 //! what only one of them has (files, other processes) is tested beside it.
 
+#[path = "store_conformance/ageing.rs"]
+mod ageing;
 #[path = "store_conformance/claiming.rs"]
 mod claiming;
 #[path = "store_conformance/endpoints.rs"]
@@ -114,6 +116,12 @@ macro_rules! conformance {
             lists::messages_are_filtered,
             lists::attempts_are_filtered,
             lists::attempts_read_back_as_recorded,
+            ageing::what_is_old_goes_whole_and_step_by_step,
+            ageing::what_is_pending_is_left_until_it_has_ended,
+            ageing::content_goes_first_and_the_log_line_stays,
+            ageing::each_environment_has_its_own_time,
+            ageing::ids_go_on_growing_when_the_newest_message_was_removed,
+            ageing::an_outcome_that_comes_too_late_leaves_nothing_behind,
             ledger::it_adds_up_after_every_step_of_a_random_history,
         }
     };

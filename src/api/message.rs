@@ -25,6 +25,9 @@ use crate::store::{MessageFilter, NewMessage};
 /// Channels or tags of one message.
 const LABELS_MAX: usize = 10;
 
+/// What stands for a payload that is no longer kept, as the Svix server has it.
+const EXPIRED_PAYLOAD: &str = r#"{"expired":true}"#;
+
 pub(super) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get))
 }
@@ -68,9 +71,11 @@ pub(super) struct MessageOut {
     id: String,
     event_id: Option<String>,
     event_type: String,
-    /// Empty where it was not asked for.
+    /// Empty where it was not asked for, and `{"expired":true}` where it is no longer kept.
     #[schema(value_type = Object)]
     payload: Box<RawValue>,
+    /// Whether the payload is no longer kept. Such a message can't be sent again.
+    payload_expired: bool,
     channels: Option<Vec<String>>,
     tags: Option<Vec<String>>,
     timestamp: String,
@@ -80,8 +85,12 @@ pub(super) struct MessageOut {
 
 impl MessageOut {
     pub(super) fn new(message: &Message, with_content: bool) -> MessageOut {
-        let payload = with_content.then(|| (*message.payload).to_owned());
-        let payload = payload.and_then(|text| RawValue::from_string(text).ok());
+        let payload = match (with_content, message.payload_expired()) {
+            (false, _) => None,
+            (true, true) => Some(EXPIRED_PAYLOAD),
+            (true, false) => Some(&*message.payload),
+        };
+        let payload = payload.and_then(|text| RawValue::from_string(text.to_owned()).ok());
         MessageOut::with_payload(message, payload)
     }
 
@@ -92,8 +101,11 @@ impl MessageOut {
             id: message.id.to_string(),
             event_id: message.event_id.clone(),
             event_type: message.event_type.clone(),
-            payload: payload
-                .unwrap_or_else(|| RawValue::from_string("{}".to_owned()).unwrap_or_default()),
+            payload: payload.unwrap_or_else(|| {
+                // As Svix shows a payload that was not asked for.
+                RawValue::from_string("{}".to_owned()).unwrap_or_default()
+            }),
+            payload_expired: message.payload_expired(),
             channels: some(&message.channels),
             tags: some(&message.tags),
             timestamp: message.created_at.to_string(),

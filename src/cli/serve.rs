@@ -26,7 +26,7 @@ use crate::store::{MasterKey, Store, Vault};
 use crate::telemetry;
 
 /// The embedded store within the data directory.
-const STORE_FILE: &str = "hookwright.db";
+pub(super) const STORE_FILE: &str = "hookwright.db";
 
 /// The master key within the data directory.
 const MASTER_KEY_FILE: &str = "master.key";
@@ -206,7 +206,7 @@ fn open_store(config: &Config, entropy: &Entropy) -> anyhow::Result<SqliteStore>
 
 /// Takes the data directory for this process. A second server on the same store would take
 /// over the deliveries that this one has in flight.
-fn lock_data_dir(dir: &Path) -> anyhow::Result<File> {
+pub(super) fn lock_data_dir(dir: &Path) -> anyhow::Result<File> {
     make_private_dir(dir)?;
     let path = dir.join(LOCK_FILE);
     let file = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;

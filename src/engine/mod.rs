@@ -29,6 +29,7 @@ mod handshake;
 mod intake;
 mod lanes;
 mod record;
+mod retention;
 mod switching;
 
 pub use intake::{IntakeLimits, Place};
@@ -131,6 +132,7 @@ impl Engine {
         }
         engine.0.background.spawn(engine.clone().claim_forever());
         engine.0.background.spawn(engine.clone().sweep_forever());
+        engine.0.background.spawn(engine.clone().retain_forever());
         engine.0.background.spawn(record::record_forever(engine.clone(), unrecorded));
         Ok(engine)
     }

@@ -13,10 +13,12 @@ use crate::domain::{
     Timestamp, Trigger,
 };
 
+mod ageing;
 mod arrivals;
 pub mod sqlite;
 mod vault;
 
+pub use ageing::{AgeWalk, Reclaim, RetentionOf};
 pub use arrivals::{Arrivals, WaitingLimits};
 pub use vault::{MasterKey, Vault, VaultError};
 
@@ -260,7 +262,7 @@ pub struct Discard {
     pub done: bool,
     started_at: Timestamp,
     /// The last message that is affected: what is published later isn't.
-    through_seq: Option<i64>,
+    through: Option<MessageId>,
     /// The place in the endpoint's queue that the last step came to.
     after: Option<(Timestamp, MessageId)>,
 }
@@ -268,7 +270,7 @@ pub struct Discard {
 impl Discard {
     /// A discard of which no step was made yet.
     pub fn new(now: Timestamp) -> Discard {
-        Discard { discarded: 0, done: false, started_at: now, through_seq: None, after: None }
+        Discard { discarded: 0, done: false, started_at: now, through: None, after: None }
     }
 }
 
@@ -477,6 +479,18 @@ pub trait Store: Send + Sync {
         message: MessageId,
         id: AttemptId,
     ) -> Result<AttemptRow>;
+
+    // Age.
+    /// Makes one step of a walk. A message is removed with all that belongs to it, or not.
+    async fn expire(
+        &self,
+        walk: AgeWalk,
+        rules: Arc<RetentionOf>,
+        now: Timestamp,
+    ) -> Result<AgeWalk>;
+    /// Makes one step of giving back to the disk what removals left free, where that is more
+    /// than is worth keeping for what comes next.
+    async fn reclaim(&self, reclaim: Reclaim) -> Result<Reclaim>;
 
     /// What became of everything accepted, by application (also deleted ones).
     async fn ledger(&self) -> Result<Vec<LedgerLine>>;

@@ -61,9 +61,13 @@ impl World {
         self.store.as_ref().unwrap()
     }
 
+    pub(crate) fn close(&mut self) {
+        drop(self.store.take());
+    }
+
     /// What a restart of the process does to the store.
     pub(crate) fn reopen(&mut self) {
-        drop(self.store.take());
+        self.close();
         self.store = Some(self.backend.open());
     }
 

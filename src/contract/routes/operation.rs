@@ -326,13 +326,13 @@ const ENDPOINT_SAMPLES: [&str; 2] = [
 ];
 
 const MESSAGE_SAMPLES: [&str; 2] = [
-    r#"{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true}"#,
-    r#"{"id":"msg_0","eventId":null,"eventType":"a","payload":{},"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":false}"#,
+    r#"{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"payloadExpired":false,"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true}"#,
+    r#"{"id":"msg_0","eventId":null,"eventType":"a","payload":{"expired":true},"payloadExpired":true,"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":false}"#,
 ];
 
 const TEST_SAMPLES: [&str; 2] = [
-    r#"{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true,"deliveries":2}"#,
-    r#"{"id":"msg_0","eventId":null,"eventType":"a","payload":{},"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":true,"deliveries":0}"#,
+    r#"{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"payloadExpired":false,"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true,"deliveries":2}"#,
+    r#"{"id":"msg_0","eventId":null,"eventType":"a","payload":{"expired":true},"payloadExpired":true,"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":true,"deliveries":0}"#,
 ];
 
 const EXAMPLE_SAMPLES: [&str; 2] = [
@@ -346,6 +346,6 @@ const EVENT_TYPE_SAMPLES: [&str; 2] = [
 ];
 
 const ATTEMPT_SAMPLES: [&str; 2] = [
-    r#"{"id":"atmpt_0","msgId":"msg_0","endpointId":"ep_01JQ0000000000000000xx","url":"https://example.com/","number":2,"status":2,"statusText":"fail","triggerType":0,"timestamp":"2025-01-15T14:32:00.258162Z","responseDurationMs":12,"responseStatusCode":500,"response":"no","responseTruncated":false,"responseHeaders":[["a","b"]],"error":{"kind":"timeout","phase":"wait","causes":["c"]},"timing":{"resolveMs":0.1,"connectMs":0.1,"tlsMs":0.1,"waitMs":0.1,"receiveMs":0.1},"test":true,"msg":{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true}}"#,
-    r#"{"id":"atmpt_0","msgId":"msg_0","endpointId":"ep_01JQ0000000000000000xx","url":"https://example.com/","number":1,"status":0,"statusText":"success","triggerType":0,"timestamp":"2025-01-15T14:32:00.258162Z","responseDurationMs":12,"responseStatusCode":200,"response":"","responseTruncated":false,"responseHeaders":[],"error":null,"timing":{"resolveMs":0.0,"connectMs":0.0,"tlsMs":0.0,"waitMs":0.0,"receiveMs":0.0},"test":false,"msg":{"id":"msg_0","eventId":null,"eventType":"a","payload":{},"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":false}}"#,
+    r#"{"id":"atmpt_0","msgId":"msg_0","endpointId":"ep_01JQ0000000000000000xx","url":"https://example.com/","number":2,"status":2,"statusText":"fail","triggerType":0,"timestamp":"2025-01-15T14:32:00.258162Z","responseDurationMs":12,"responseStatusCode":500,"response":"no","responseTruncated":false,"responseHeaders":[["a","b"]],"error":{"kind":"timeout","phase":"wait","causes":["c"]},"timing":{"resolveMs":0.1,"connectMs":0.1,"tlsMs":0.1,"waitMs":0.1,"receiveMs":0.1},"test":true,"msg":{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"payloadExpired":false,"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true}}"#,
+    r#"{"id":"atmpt_0","msgId":"msg_0","endpointId":"ep_01JQ0000000000000000xx","url":"https://example.com/","number":1,"status":0,"statusText":"success","triggerType":0,"timestamp":"2025-01-15T14:32:00.258162Z","responseDurationMs":12,"responseStatusCode":200,"response":"","responseTruncated":false,"responseHeaders":[],"error":null,"timing":{"resolveMs":0.0,"connectMs":0.0,"tlsMs":0.0,"waitMs":0.0,"receiveMs":0.0},"test":false,"msg":{"id":"msg_0","eventId":null,"eventType":"a","payload":{"expired":true},"payloadExpired":true,"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":false}}"#,
 ];

@@ -65,6 +65,18 @@ pub(super) fn insert(insert: &mut CachedStatement<'_>, attempt: &Attempt) -> Fal
     Ok(inserted > 0)
 }
 
+/// Removes an attempt whose delivery is gone: discarded while it was under way, and then too
+/// old to be kept.
+pub(super) fn remove_orphan(connection: &Connection, attempt: &Attempt) -> Fallible<()> {
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM attempts WHERE message_id = ?1 AND id = ?2 AND NOT EXISTS
+            (SELECT 1 FROM deliveries WHERE message_id = ?1 AND endpoint_id = ?3)",
+    )?;
+    let delivery = attempt.delivery;
+    delete.execute(params![delivery.message, attempt.id, delivery.endpoint])?;
+    Ok(())
+}
+
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

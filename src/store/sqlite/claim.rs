@@ -155,6 +155,10 @@ pub(super) fn resend(
     let message =
         messages::by_id(batch.connection, &application, message)?.ok_or_else(Error::not_found)?;
     refuse_unless_delivering(&endpoint)?;
+    if message.payload_expired() {
+        let sentence = "The message's payload is no longer kept, so it can't be sent again.";
+        return Err(Error::conflict(sentence).into());
+    }
     let epoch = batch.lease_epoch()?;
     let (attempts, totals) = match standing(batch.connection, message.id, endpoint.id, epoch)? {
         None => (0, Totals { accepted: 1, ..Totals::default() }),

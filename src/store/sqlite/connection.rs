@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::SqliteOptions;
 use super::fault::{Fallible, Fault};
+use super::reclaim::INCREMENTAL;
 use crate::domain::{Error, Result};
 use crate::store::Vault;
 
@@ -45,6 +46,7 @@ pub(super) fn open_writer(
         limit_size(&connection, bytes).map_err(Fault::into_error)?;
     }
     check_key(&connection, vault).map_err(Fault::into_error)?;
+    advise_compaction(&connection).map_err(Fault::into_error)?;
     drop(lock);
     Ok(connection)
 }
@@ -87,12 +89,13 @@ fn lock(path: &Path) -> Result<File> {
     })
 }
 
-fn connect(path: &Path, cache_kib: i64) -> Fallible<Connection> {
+pub(super) fn connect(path: &Path, cache_kib: i64) -> Fallible<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
+    make_shrinkable(&connection)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", false)?;
@@ -103,6 +106,28 @@ fn connect(path: &Path, cache_kib: i64) -> Fallible<Connection> {
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(connection)
+}
+
+/// Lets a new file give room back. Once it has a table, only a rewrite can do that.
+fn make_shrinkable(connection: &Connection) -> Fallible<()> {
+    let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+    if pages == 0 {
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
+    Ok(())
+}
+
+/// Says where an older file keeps all the room that it ever took.
+fn advise_compaction(connection: &Connection) -> Fallible<()> {
+    let auto_vacuum: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    if auto_vacuum != INCREMENTAL {
+        tracing::warn!(
+            "the store was made by an earlier version: what is removed makes room for new \
+             messages, but the file doesn't shrink; to change that, stop the server and run \
+             `hookwright store compact` once"
+        );
+    }
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection) -> Result<()> {

@@ -169,12 +169,15 @@ pub(super) fn by_id(
     select.query_row(params![application.id, id], read).optional()?.transpose()
 }
 
-/// The highest id of all messages.
+/// The highest id of all messages that there ever were.
 pub(super) fn newest(connection: &Connection) -> Fallible<MessageId> {
     let mut select =
         connection.prepare_cached("SELECT id FROM messages ORDER BY seq DESC LIMIT 1")?;
-    let newest = select.query_row([], |row| row.get(0)).optional()?;
-    Ok(newest.unwrap_or(MessageId::LOWEST))
+    let stored = select.query_row([], |row| row.get(0)).optional()?;
+    let mut select =
+        connection.prepare_cached("SELECT value FROM settings WHERE name = 'newest_message'")?;
+    let removed = select.query_row([], |row| row.get(0)).optional()?;
+    Ok(stored.max(removed).unwrap_or(MessageId::LOWEST))
 }
 
 pub(super) fn get(

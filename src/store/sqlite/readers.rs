@@ -56,16 +56,35 @@ impl Readers {
         self.run(None, query).await
     }
 
+    /// Writes the log back to the file as far as nobody reads it or writes meanwhile, without
+    /// holding anybody up. Then the file is as short as it was made.
+    pub(super) async fn checkpoint(self: &Arc<Readers>) -> Result<()> {
+        self.lend(|connection| {
+            let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
+            let done = connection.query_row(checkpoint, [], |_| Ok(()));
+            done.map_err(|error| Fault::from(error).into_error())
+        })
+        .await
+    }
+
     async fn run<T: Send + 'static>(
         self: &Arc<Readers>,
         steps: Option<u32>,
         query: impl FnOnce(&Connection) -> Fallible<T> + Send + 'static,
     ) -> Result<T> {
+        self.lend(move |connection| read_on(connection, steps, query)).await
+    }
+
+    /// Lends a connection outside of any transaction.
+    async fn lend<T: Send + 'static>(
+        self: &Arc<Readers>,
+        use_it: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         if let Some(only) = &self.only {
             let mut connection = only.lock().unwrap_or_else(PoisonError::into_inner);
-            let read = read_on(&mut connection, steps, query);
+            let used = use_it(&mut connection);
             limit_steps(&mut connection, None).map_err(Fault::into_error)?;
-            return read;
+            return used;
         }
         let permits = Arc::clone(&self.permits);
         let permit = permits.acquire_owned().await.map_err(|_| closed())?;
@@ -75,7 +94,7 @@ impl Readers {
             let _permit = permit;
             let mut borrowed = Borrowed::take(&readers).ok_or_else(closed)?;
             let connection = borrowed.connection().ok_or_else(closed)?;
-            read_on(connection, steps, query)
+            use_it(connection)
         });
         reading.await.map_err(|error| {
             tracing::error!(%error, "a reader of the store stopped");

@@ -134,11 +134,14 @@ fn write(
         let inserted = attempts::insert(&mut insert, &one.attempt)?;
         // What is pending at a deleted endpoint is as good as discarded.
         let subject = subjects.get(&one.attempt.delivery.endpoint).and_then(Option::as_ref);
-        let Some(subject) = subject.filter(|_| inserted) else { continue };
-        if move_on(&mut update, one, epoch)? {
+        if let Some(subject) = subject.filter(|_| inserted)
+            && move_on(&mut update, one, epoch)?
+        {
             let application = totals.entry(subject.endpoint.application_id).or_default();
             application.moved(state_after(one.next), 1);
             moved.push(place);
+        } else if inserted {
+            attempts::remove_orphan(batch.connection, &one.attempt)?;
         }
     }
     for (application, totals) in totals {

@@ -1,13 +1,15 @@
 //! The transitions of [`Store`], each handed to the writing thread or to a reader.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
+use super::batch::Batch;
 use super::writer::Care::{ChecksFirst, Savepoint};
 use super::{
     SqliteStore, applications, attempts, claim, discard, endpoints, event_types, events, history,
-    keys, ledger, messages, record,
+    keys, ledger, messages, reclaim, record, retention,
 };
 use crate::domain::{
     ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Endpoint, EndpointId, EventType,
@@ -15,9 +17,9 @@ use crate::domain::{
     SigningSecret, Timestamp,
 };
 use crate::store::{
-    Accepted, Arrivals, AttemptFilter, AttemptRow, Changes, Claimed, DeliveryRow, Discard,
-    EndpointChange, EventPage, EventQuery, Job, Lease, MessageFilter, NewMessage, Page, Recorded,
-    Room, Store, Updated,
+    Accepted, AgeWalk, Arrivals, AttemptFilter, AttemptRow, Changes, Claimed, DeliveryRow, Discard,
+    EndpointChange, EventPage, EventQuery, Job, Lease, MessageFilter, NewMessage, Page, Reclaim,
+    Recorded, RetentionOf, Room, Store, Updated,
 };
 
 #[async_trait]
@@ -349,6 +351,38 @@ impl Store for SqliteStore {
         self.readers
             .read(move |connection| attempts::get(connection, application, message, id))
             .await
+    }
+
+    async fn expire(
+        &self,
+        mut walk: AgeWalk,
+        rules: Arc<RetentionOf>,
+        now: Timestamp,
+    ) -> Result<AgeWalk> {
+        walk.follow(self.seq_restarts.load(Ordering::Relaxed));
+        let look = move |connection: &_| retention::look(connection, walk, &*rules, now);
+        let found = self.readers.read_all(look).await?;
+        if found.aged.is_empty() {
+            return Ok(found.walk);
+        }
+        let apply = move |batch: &mut Batch<'_>| retention::apply(batch, found);
+        let applied = self.writer.write(Savepoint, apply).await?;
+        if applied.newest_removed {
+            self.seq_restarts.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(applied.walk)
+    }
+
+    async fn reclaim(&self, step: Reclaim) -> Result<Reclaim> {
+        let look = move |connection: &_| reclaim::wanted(connection, step);
+        if self.readers.read(look).await? {
+            let take = move |batch: &mut Batch<'_>| reclaim::step(batch.connection, step);
+            return self.writer.write(Savepoint, take).await;
+        }
+        if step.bytes > 0 {
+            self.readers.checkpoint().await?;
+        }
+        Ok(Reclaim { done: true, ..step })
     }
 
     async fn ledger(&self) -> Result<Vec<LedgerLine>> {
