@@ -19,6 +19,7 @@ mod ledger;
 mod memory;
 mod messages;
 mod operations;
+mod ordered;
 mod range;
 mod readers;
 mod record;

@@ -10,7 +10,7 @@ use super::batch::{Batch, Totals};
 use super::columns::json;
 use super::fault::{Fallible, damaged};
 use super::history::{self, Details};
-use super::{attempts, endpoints, operations};
+use super::{attempts, endpoints, operations, ordered};
 use crate::domain::{
     Actor, ApplicationId, Attempt, Cause, DeliveryState, Endpoint, EndpointId, EndpointState,
     Health, HistoryEvent, Next, Timestamp, failure_sentence,
@@ -133,7 +133,8 @@ fn write(
         // What is pending at a deleted endpoint is as good as discarded.
         let subject = subjects.get(&one.attempt.delivery.endpoint).and_then(Option::as_ref);
         let Some(subject) = subject.filter(|_| inserted) else { continue };
-        if move_on(batch.connection, one, epoch)? {
+        let turn = (epoch, subject.endpoint.ordered);
+        if move_on(batch.connection, one, turn)? {
             let application = totals.entry(subject.endpoint.application_id).or_default();
             application.moved(state_after(one.next), 1);
             moved.push(place);
@@ -156,11 +157,17 @@ const fn state_after(next: Next) -> DeliveryState {
 /// Moves a delivery on, if it is still pending and the outcome decides over it: under the claim
 /// that it has now. A success does so too where no other claim goes on when the attempt ends, or
 /// where the delivery was due already when it began, so that the other claim is for the same turn.
-fn move_on(connection: &Connection, recorded: &Recorded, epoch: i64) -> Fallible<bool> {
-    let next_at = match recorded.next {
+/// In an `ordered` queue it keeps its place.
+fn move_on(
+    connection: &Connection,
+    recorded: &Recorded,
+    (epoch, ordered): (i64, bool),
+) -> Fallible<bool> {
+    let retry_at = match recorded.next {
         Next::Retry { at } => Some(at),
         Next::Succeeded | Next::Exhausted | Next::Gone => None,
     };
+    let next_at = retry_at.filter(|_| !ordered);
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET state = ?3, attempts = max(attempts, ?4), failed_in_round = ?5,
             manual = 0, next_at_us = coalesce(?6, next_at_us), lease_epoch = NULL,
@@ -185,6 +192,13 @@ fn move_on(connection: &Connection, recorded: &Recorded, epoch: i64) -> Fallible
         recorded.ended_at,
         attempt.started_at
     ])?;
+    if ordered && updated > 0 {
+        match retry_at {
+            Some(at) => ordered::retry_at(connection, delivery, at)?,
+            None if recorded.failed_in_round > 0 => ordered::finished(connection, delivery)?,
+            None => {}
+        }
+    }
     Ok(updated > 0)
 }
 
