@@ -168,6 +168,7 @@ fn recorded(job: &Job, next: Next) -> Recorded {
             outcome: Outcome::Answered(Answer::default()),
             succeeded: next == Next::Succeeded,
         },
+        lease: job.lease,
         next,
         failed_in_round: 0,
         pause: PausePolicy::Never,
