@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +14,14 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use crate::contract::{Contract, SHIPPED};
-use crate::domain::{Retention, SecretText, parse_duration};
+use crate::domain::{SecretText, parse_duration};
 use crate::environment::{Environment, Environments};
 use crate::sender::Guard;
 use crate::telemetry::LogFormat;
+
+mod retention;
+
+use retention::{Kept, retention};
 
 /// The file that is read where none is named, if it is there.
 const DEFAULT_FILE: &str = "hookwright.toml";
@@ -35,12 +38,6 @@ const DISK_RESERVE_BYTES: u64 = 256 << 20;
 /// A secret shorter than this could be guessed.
 const ADMIN_KEY_MIN_BYTES: usize = 16;
 const JWT_SECRET_MIN_BYTES: usize = 16;
-
-/// How long messages are kept where nobody says.
-const DEFAULT_RETENTION: Kept = Kept::For(Duration::from_secs(90 * 86_400));
-
-/// The shortest time that anything is kept: old messages are looked for once a minute.
-const RETENTION_MIN: Duration = Duration::from_secs(60);
 
 /// Settings as the file has them, all optional. The flags and environment variables have the
 /// same names.
@@ -468,57 +465,6 @@ fn positive(name: &str, value: Option<usize>, default: usize) -> anyhow::Result<
         Some(0) => bail!("{name} must be at least 1"),
         value => Ok(value.unwrap_or(default)),
     }
-}
-
-/// How long something is kept. It sorts by that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kept {
-    For(Duration),
-    Forever,
-}
-
-impl Kept {
-    fn limit(self) -> Option<Duration> {
-        match self {
-            Kept::For(duration) => Some(duration),
-            Kept::Forever => None,
-        }
-    }
-}
-
-impl FromStr for Kept {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Kept, String> {
-        if text == "forever" {
-            return Ok(Kept::Forever);
-        }
-        let kept = parse_duration(text)
-            .ok_or_else(|| "write a number and s, m, h or d, such as 90d, or forever".to_owned())?;
-        if kept < RETENTION_MIN {
-            return Err(format!("must be at least {} seconds", RETENTION_MIN.as_secs()));
-        }
-        Ok(Kept::For(kept))
-    }
-}
-
-impl<'de> Deserialize<'de> for Kept {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Kept, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// What two settings mean together.
-fn retention(messages: Option<Kept>, content: Option<Kept>) -> anyhow::Result<Retention> {
-    let messages = messages.unwrap_or(DEFAULT_RETENTION);
-    let content = content.unwrap_or(messages);
-    if content > messages {
-        bail!(
-            "payload_retention is longer than retention, but a payload can't be kept without its \
-             message: make retention longer, or payload_retention shorter"
-        );
-    }
-    Ok(Retention { messages: messages.limit(), content: content.limit() })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

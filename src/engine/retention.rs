@@ -16,7 +16,7 @@ const GO_BACK_INTERVAL: Duration = Duration::from_secs(6 * 3_600);
 
 /// After each step there is a rest of so many times as long as the step took, its waiting for
 /// the store included: the busier the store is, the rarer the steps.
-const REST_FACTOR: u32 = 12;
+const REST_FACTOR: u32 = 24;
 
 /// A rest is never longer, however long the store may have been stuck.
 const REST_MAX: Duration = Duration::from_secs(1);
@@ -35,6 +35,9 @@ impl Engine {
         let inner = &self.0;
         let mut walks: Vec<AgeWalk> =
             inner.environments.retention_ages().into_iter().map(AgeWalk::new).collect();
+        if walks.is_empty() {
+            return;
+        }
         let mut went_back_at = inner.clock.now();
         loop {
             let now = inner.clock.now();

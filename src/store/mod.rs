@@ -9,15 +9,19 @@ use async_trait::async_trait;
 use crate::domain::{
     ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, DeliveryState,
     Endpoint, EndpointId, EndpointState, EventType, HistoryEntry, HistoryId, KeyId, LedgerLine,
-    Message, MessageId, Next, NodeId, Outcome, PausePolicy, Reference, Result, Retention,
-    SigningSecret, Timestamp, Trigger,
+    Message, MessageId, Next, NodeId, Outcome, PausePolicy, Reference, Result, SigningSecret,
+    Timestamp, Trigger,
 };
 
+mod ageing;
 mod arrivals;
+mod discard;
 pub mod sqlite;
 mod vault;
 
+pub use ageing::{AgeWalk, Reclaim, RetentionOf};
 pub use arrivals::{Arrivals, WaitingLimits};
+pub use discard::Discard;
 pub use vault::{MasterKey, Vault, VaultError};
 
 /// A claim on a delivery: until then, nobody but this node attempts it.
@@ -250,71 +254,6 @@ pub struct Changes {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Operational endpoints that have something new to deliver.
     pub due: Vec<EndpointId>,
-}
-
-/// A discard of what waits for an endpoint, made in steps of limited size.
-#[derive(Clone, Debug)]
-pub struct Discard {
-    /// How many deliveries were discarded so far.
-    pub discarded: u64,
-    pub done: bool,
-    started_at: Timestamp,
-    /// The last message that is affected: what is published later isn't.
-    through: Option<MessageId>,
-    /// The place in the endpoint's queue that the last step came to.
-    after: Option<(Timestamp, MessageId)>,
-}
-
-impl Discard {
-    /// A discard of which no step was made yet.
-    pub fn new(now: Timestamp) -> Discard {
-        Discard { discarded: 0, done: false, started_at: now, through: None, after: None }
-    }
-}
-
-/// Says how long an environment keeps its messages.
-pub type RetentionOf = dyn Fn(&Arc<str>) -> Retention + Send + Sync;
-
-/// A walk along all messages that have reached an age, in the order of their commits and in
-/// steps of limited size. It does with each one what is due, unless something is pending.
-#[derive(Clone, Debug)]
-pub struct AgeWalk {
-    pub age: Duration,
-    /// How many messages were removed so far, and how many lost their content.
-    pub removed: u64,
-    pub emptied: u64,
-    /// Whether the last step came to the messages that haven't reached the age.
-    pub done: bool,
-    /// The place that the last step came to.
-    after_seq: i64,
-    /// The first message that was passed because something was pending.
-    first_left: Option<i64>,
-}
-
-impl AgeWalk {
-    /// A walk that begins with the oldest message.
-    pub fn new(age: Duration) -> AgeWalk {
-        AgeWalk { age, removed: 0, emptied: 0, done: false, after_seq: 0, first_left: None }
-    }
-
-    /// Goes back to the first message that was left behind, if any was.
-    pub fn go_back(&mut self) {
-        if let Some(first) = self.first_left.take() {
-            self.after_seq = self.after_seq.min(first - 1);
-        }
-    }
-
-    fn leave_behind(&mut self, seq: i64) {
-        self.first_left = Some(self.first_left.map_or(seq, |first| first.min(seq)));
-    }
-}
-
-/// Giving free room back to the disk, in steps of limited size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reclaim {
-    /// How much was given back so far.
-    pub bytes: u64,
-    pub done: bool,
 }
 
 /// The store. Every method is one transaction; what it returns is on disk.

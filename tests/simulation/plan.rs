@@ -117,6 +117,7 @@ impl Plan {
             contract: Arc::clone(contract),
             guard: Guard::public(),
             allow_http: false,
+            retention: Default::default(),
         });
         let other = configured.clone().next().expect("one at least");
         Arc::new(Environments::new(configured.collect(), other))

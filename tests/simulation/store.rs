@@ -432,6 +432,19 @@ impl Store for SimulatedStore {
         self.inner.get_attempt(application, message, id).await
     }
 
+    async fn expire(
+        &self,
+        walk: AgeWalk,
+        rules: Arc<RetentionOf>,
+        now: Timestamp,
+    ) -> Result<AgeWalk> {
+        self.inner.expire(walk, rules, now).await
+    }
+
+    async fn reclaim(&self, reclaim: Reclaim) -> Result<Reclaim> {
+        self.inner.reclaim(reclaim).await
+    }
+
     async fn ledger(&self) -> Result<Vec<LedgerLine>> {
         self.inner.ledger().await
     }

@@ -209,7 +209,12 @@ pub(crate) async fn ids_go_on_growing_when_the_newest_message_was_removed(mut wo
     let query =
         |start| EventQuery { start, event_types: Vec::new(), limit: 10, max_bytes: 1_000_000 };
     world.pass(90 * DAY);
-    assert_eq!(walk_on(&world, AgeWalk::new(90 * DAY)).await.removed, 1);
+    let walk = walk_on(&world, AgeWalk::new(90 * DAY)).await;
+    assert_eq!(walk.removed, 1);
+    // One that comes into its place in the table is found by the same walk.
+    let newest = world.publish(&application).await.message.id.max(newest);
+    world.pass(90 * DAY);
+    assert_eq!(walk_on(&world, walk).await.removed, 2);
     world.reopen();
     let mut message = world.new_message(&application);
     message.id = MessageId::LOWEST;

@@ -1,7 +1,7 @@
 //! The store in memory and without threads, for simulations: the same transitions on the same
 //! schema, and whoever drives the simulation says when the next transaction is made.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -62,7 +62,9 @@ impl MemoryDatabase {
             waiting: Arc::clone(&waiting),
         };
         let (lookups, events) = (Arc::clone(&readers), Arc::clone(&readers));
-        Ok((SqliteStore { writer, readers, lookups, events, waiting, vault }, turns))
+        let seq_restarts = AtomicU64::new(0);
+        let store = SqliteStore { writer, readers, lookups, events, waiting, vault, seq_restarts };
+        Ok((store, turns))
     }
 }
 

@@ -31,6 +31,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 pub use self::memory::{MemoryDatabase, Turn, Turns};
 
@@ -90,6 +91,8 @@ pub struct SqliteStore {
     events: Arc<Readers>,
     waiting: Arc<EventReaders>,
     vault: Arc<Vault>,
+    /// How often the newest message was removed. Later ones may then have the same `seq`.
+    seq_restarts: AtomicU64,
 }
 
 impl SqliteStore {
@@ -109,7 +112,8 @@ impl SqliteStore {
         let checkpoints = Checkpoints::start(path, &mut connection, LogLimits::default())?;
         let kept = Kept::new(Arc::clone(&vault), disk);
         let writer = Writer::start(connection, checkpoints, kept, Arc::clone(&waiting))?;
-        Ok(SqliteStore { writer, readers, lookups, events, waiting, vault })
+        let seq_restarts = AtomicU64::new(0);
+        Ok(SqliteStore { writer, readers, lookups, events, waiting, vault, seq_restarts })
     }
 
     /// Writes the file at `path` anew, as small as it can be. Nobody else may have it open. On

@@ -39,6 +39,13 @@ pub(super) struct Found {
     pub(super) walk: AgeWalk,
 }
 
+/// What a step has done.
+pub(super) struct Applied {
+    pub(super) walk: AgeWalk,
+    /// Whether the newest of all messages was removed, so that a later one may get its place.
+    pub(super) newest_removed: bool,
+}
+
 /// Looks for what is due next. Nothing is written.
 pub(super) fn look(
     connection: &Connection,
@@ -104,7 +111,7 @@ fn rows_of(connection: &Connection, message: MessageId) -> Fallible<u64> {
 }
 
 /// Does what is due. What became pending since it was found is left behind.
-pub(super) fn apply(batch: &mut Batch<'_>, found: Found) -> Fallible<AgeWalk> {
+pub(super) fn apply(batch: &mut Batch<'_>, found: Found) -> Fallible<Applied> {
     let Found { aged, mut walk } = found;
     let (mut removals, mut emptyings) = (Vec::new(), Vec::new());
     for one in aged {
@@ -118,17 +125,17 @@ pub(super) fn apply(batch: &mut Batch<'_>, found: Found) -> Fallible<AgeWalk> {
     }
     walk.removed += removals.len() as u64;
     walk.emptied += emptyings.len() as u64;
+    let newest_removed = keep_newest(batch.connection, &removals)?;
     remove(batch.connection, &removals)?;
     for one in &emptyings {
         empty(batch.connection, one)?;
     }
-    Ok(walk)
+    Ok(Applied { walk, newest_removed })
 }
 
 /// Removes messages with all that belongs to them. They come in the order of the tables' keys,
 /// and one table after the other is several times as fast as one message after the other.
 fn remove(connection: &Connection, messages: &[Aged]) -> Fallible<()> {
-    keep_newest(connection, messages)?;
     let mut delete = connection.prepare_cached("DELETE FROM attempts WHERE message_id = ?1")?;
     for message in messages {
         delete.execute(params![message.id])?;
@@ -150,19 +157,21 @@ fn remove(connection: &Connection, messages: &[Aged]) -> Fallible<()> {
     Ok(())
 }
 
-/// Where the newest of all messages is removed, its id is kept, as later ones must be higher.
-fn keep_newest(connection: &Connection, messages: &[Aged]) -> Fallible<()> {
-    let Some(last) = messages.last() else { return Ok(()) };
+/// Where the newest of all messages is to be removed, its id is kept, as later ones must be
+/// higher. Returns whether it is so.
+fn keep_newest(connection: &Connection, removals: &[Aged]) -> Fallible<bool> {
+    let Some(last) = removals.last() else { return Ok(false) };
     let mut select = connection.prepare_cached("SELECT max(seq) FROM messages")?;
     let newest: Option<i64> = select.query_row([], |row| row.get(0))?;
-    if newest == Some(last.seq) {
-        let mut upsert = connection.prepare_cached(
-            "INSERT INTO settings (name, value) VALUES ('newest_message', ?1)
-             ON CONFLICT (name) DO UPDATE SET value = ?1",
-        )?;
-        upsert.execute(params![last.id])?;
+    if newest != Some(last.seq) {
+        return Ok(false);
     }
-    Ok(())
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO settings (name, value) VALUES ('newest_message', ?1)
+         ON CONFLICT (name) DO UPDATE SET value = ?1",
+    )?;
+    upsert.execute(params![last.id])?;
+    Ok(true)
 }
 
 /// Removes a message's content and that of its attempts.
@@ -179,7 +188,7 @@ fn empty(connection: &Connection, message: &Aged) -> Fallible<()> {
 /// leave the room in the row's page, where nothing else can use it; a deletion merges pages.
 fn rewrite_without_payload(connection: &Connection, seq: i64) -> Fallible<()> {
     let mut select = connection.prepare_cached("SELECT * FROM messages WHERE seq = ?1")?;
-    let columns: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = select.column_names().map(str::to_owned).collect();
     let values = select
         .query_row(params![seq], |row| {
             (0..columns.len()).map(|place| row.get(place)).collect::<rusqlite::Result<Vec<Value>>>()

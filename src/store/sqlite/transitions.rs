@@ -1,6 +1,7 @@
 //! The transitions of [`Store`], each handed to the writing thread or to a reader.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
@@ -354,16 +355,22 @@ impl Store for SqliteStore {
 
     async fn expire(
         &self,
-        walk: AgeWalk,
+        mut walk: AgeWalk,
         rules: Arc<RetentionOf>,
         now: Timestamp,
     ) -> Result<AgeWalk> {
+        walk.follow(self.seq_restarts.load(Ordering::Relaxed));
         let look = move |connection: &_| retention::look(connection, walk, &*rules, now);
         let found = self.readers.read_all(look).await?;
         if found.aged.is_empty() {
             return Ok(found.walk);
         }
-        self.writer.write(Savepoint, move |batch| retention::apply(batch, found)).await
+        let apply = move |batch: &mut Batch<'_>| retention::apply(batch, found);
+        let applied = self.writer.write(Savepoint, apply).await?;
+        if applied.newest_removed {
+            self.seq_restarts.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(applied.walk)
     }
 
     async fn reclaim(&self, step: Reclaim) -> Result<Reclaim> {
