@@ -15,11 +15,13 @@ use crate::domain::{
 
 mod ageing;
 mod arrivals;
+mod discard;
 pub mod sqlite;
 mod vault;
 
 pub use ageing::{AgeWalk, Reclaim, RetentionOf};
 pub use arrivals::{Arrivals, WaitingLimits};
+pub use discard::Discard;
 pub use vault::{MasterKey, Vault, VaultError};
 
 /// A claim on a delivery: until then, nobody but this node attempts it.
@@ -256,26 +258,6 @@ pub struct Changes {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Operational endpoints that have something new to deliver.
     pub due: Vec<Destination>,
-}
-
-/// A discard of what waits for an endpoint, made in steps of limited size.
-#[derive(Clone, Debug)]
-pub struct Discard {
-    /// How many deliveries were discarded so far.
-    pub discarded: u64,
-    pub done: bool,
-    started_at: Timestamp,
-    /// The last message that is affected: what is published later isn't.
-    through: Option<MessageId>,
-    /// The place in the endpoint's queue that the last step came to.
-    after: Option<(Timestamp, MessageId)>,
-}
-
-impl Discard {
-    /// A discard of which no step was made yet.
-    pub fn new(now: Timestamp) -> Discard {
-        Discard { discarded: 0, done: false, started_at: now, through: None, after: None }
-    }
 }
 
 /// The store. Every method is one transaction; what it returns is on disk.

@@ -188,7 +188,7 @@ fn empty(connection: &Connection, message: &Aged) -> Fallible<()> {
 /// leave the room in the row's page, where nothing else can use it; a deletion merges pages.
 fn rewrite_without_payload(connection: &Connection, seq: i64) -> Fallible<()> {
     let mut select = connection.prepare_cached("SELECT * FROM messages WHERE seq = ?1")?;
-    let columns: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = select.column_names().map(str::to_owned).collect();
     let values = select
         .query_row(params![seq], |row| {
             (0..columns.len()).map(|place| row.get(place)).collect::<rusqlite::Result<Vec<Value>>>()
