@@ -5,6 +5,8 @@
 //!   prints what happened in it.
 //! - `HOOKWRIGHT_SEEDS=100000 cargo test --test simulation -- fresh_seeds` runs so many new ones.
 
+#![allow(clippy::print_stdout)] // A replay is there to be read.
+
 #[path = "simulation/account.rs"]
 mod account;
 #[path = "simulation/dice.rs"]

@@ -336,6 +336,7 @@ impl Lanes {
     pub(super) fn claim_failed(&mut self, id: EndpointId, retry_at: Timestamp) {
         self.claim_ended(id);
         self.note_due(id, retry_at);
+        self.feed_starved();
     }
 
     /// Returns whether what the claim brings is void.
@@ -452,11 +453,14 @@ impl Lanes {
         if self.window() == 0 || self.window_bytes() == 0 {
             return;
         }
-        if let Some(id) = self.starved.pop_front() {
-            if let Some(lane) = self.lanes.get_mut(&id) {
-                lane.starved = false;
-            }
+        while let Some(id) = self.starved.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            lane.starved = false;
             self.arm(id);
+            // Whoever has nothing to look for any more leaves the turn to the next.
+            if self.lanes.get(&id).is_some_and(|lane| lane.timer.is_some()) {
+                return;
+            }
         }
     }
 
