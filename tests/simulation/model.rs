@@ -26,6 +26,9 @@ macro_rules! ensure {
 }
 pub(crate) use ensure;
 
+/// About what a payload of a simulation has.
+const PAYLOAD_BYTES: usize = 24;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Running,
@@ -374,7 +377,9 @@ impl Model {
         let life = self.life;
         let claimed = |delivery: &Delivery| delivery.claimed_until(life, now).is_some();
         let held = self.deliveries.values().flat_map(BTreeMap::values).filter(|one| claimed(one));
-        if held.count() * 2 >= self.limits.held || self.in_flight * 2 >= self.limits.in_flight {
+        let (held, limits) = (held.count(), self.limits);
+        let full = held * 2 >= limits.held || held * PAYLOAD_BYTES * 2 >= limits.held_bytes;
+        if full || self.in_flight * 2 >= limits.in_flight {
             return Ok(());
         }
         for (endpoint, deliveries) in &self.deliveries {
