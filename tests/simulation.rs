@@ -5,6 +5,8 @@
 //!   prints what happened in it.
 //! - `HOOKWRIGHT_SEEDS=100000 cargo test --test simulation -- fresh_seeds` runs so many new ones.
 
+#![allow(clippy::print_stdout)] // A replay is there to be read.
+
 #[path = "simulation/account.rs"]
 mod account;
 #[path = "simulation/dice.rs"]
@@ -40,8 +42,10 @@ use self::run::run;
 /// New seeds of each run of the tests.
 const FRESH_SEEDS: u64 = 1_000;
 
-/// Seeds that found something once, and the first of all.
-const KNOWN_SEEDS: &[u64] = &[1, 2, 3, 4, 5, 6, 7, 8, 166_953_160_395_433];
+/// Seeds that found a defect when they were noted, one that was or one that was planted. What a
+/// seed stands for changes with the worlds, so they are no proof that it stays found.
+const KNOWN_SEEDS: &[u64] =
+    &[1, 2, 3, 6, 31, 43, 67, 1_001, 1_009, 2_014, 2_017, 2_025, 2_199, 166_953_160_395_433];
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;

@@ -103,6 +103,9 @@ impl Engine {
         for endpoint in &changes.endpoints {
             tracing::info!(endpoint = %endpoint.id, state = ?endpoint.state, "endpoint changed state");
         }
-        self.endpoints_changed(changes.endpoints).await;
+        // Rarely any: the claimer isn't woken for nothing at each record.
+        if !changes.endpoints.is_empty() {
+            self.endpoints_changed(changes.endpoints).await;
+        }
     }
 }

@@ -35,7 +35,8 @@ async fn starts(server: &TestServer, messages: &[String]) -> Vec<i64> {
 }
 
 fn most_in_a_second(starts: &[i64]) -> usize {
-    let within = |first: i64| starts.iter().filter(|&&at| at >= first && at < first + 1_000_000);
+    let within =
+        |first: i64| starts.iter().filter(move |&&at| at >= first && at < first + 1_000_000);
     starts.iter().map(|&first| within(first).count()).max().unwrap_or_default()
 }
 

@@ -71,7 +71,7 @@ impl Model {
                 "{:?} was claimed at another place of its schedule",
                 Short(id)
             );
-            delivery.lease = Some((lease, life));
+            (delivery.lease, delivery.by_hand) = (Some((lease, life)), false);
         }
         if running {
             let left = self.deliveries.get(&endpoint).into_iter().flat_map(BTreeMap::values);
@@ -99,19 +99,24 @@ impl Model {
         }
     }
 
-    pub(crate) fn resent(&mut self, job: &Job, now: Timestamp) -> Kept {
+    /// `at` is when it was resent, `now` when that was asked for.
+    pub(crate) fn resent(&mut self, job: &Job, now: Timestamp, at: Timestamp) -> Kept {
         self.counts.resends += 1;
         let (id, life) = (job.delivery(), self.life);
         let hook = self.hooks.get(&id.endpoint).ok_or("resent to nobody")?;
         ensure!(hook.standing == Standing::Running, "resent to an endpoint that stands still");
         let deliveries = self.deliveries.entry(id.endpoint).or_default();
         let delivery = deliveries.entry(id.message).or_insert_with(|| Delivery::new(now));
+        if hook.discarded_at == Some(at) {
+            // The same transaction discarded it, which nobody could see in between.
+            delivery.void();
+        }
         let before = delivery.claimed_until(life, now);
         ensure!(before.is_none(), "{:?} was resent while it was under way", Short(id));
         delivery.state = DeliveryState::Pending;
         delivery.failed_in_round = 0;
         delivery.due = now;
-        delivery.lease = Some((job.lease, life));
+        (delivery.lease, delivery.by_hand) = (Some((job.lease, life)), true);
         Ok(())
     }
 
@@ -144,8 +149,16 @@ impl Model {
     }
 
     /// What the store says it discarded is discarded, if it was pending.
-    pub(crate) fn discarded(&mut self, ids: &[DeliveryId]) -> Kept {
+    pub(crate) fn discarded(
+        &mut self,
+        endpoint: EndpointId,
+        ids: &[DeliveryId],
+        at: Timestamp,
+    ) -> Kept {
         self.counts.discards += ids.len();
+        if let Some(hook) = self.hooks.get_mut(&endpoint) {
+            hook.discarded_at = Some(at);
+        }
         for id in ids {
             let delivery = self.delivery(*id).ok_or("discarded what never was")?;
             ensure!(delivery.state == DeliveryState::Pending, "{:?} discarded late", Short(*id));
@@ -157,6 +170,7 @@ impl Model {
 
     pub(crate) fn recovered(&mut self) {
         self.life += 1;
+        (self.keeps_claims, self.commands) = (false, 0);
         for delivery in self.deliveries.values_mut().flat_map(BTreeMap::values_mut) {
             (delivery.lease, delivery.overtaken) = (None, None);
         }
@@ -217,12 +231,13 @@ impl Model {
         let delivery = self.delivery(id).ok_or("recorded what never was")?;
         let started_at = one.attempt.started_at;
         let known = delivery.flights.iter_mut().find(|flight| {
-            flight.life == life && flight.started_at == started_at && !flight.recorded
+            let same = flight.started_at == started_at
+                && flight.ended.is_some_and(|(at, _)| at == one.ended_at);
+            flight.life == life && same && !flight.recorded
         });
         let flight = known.ok_or_else(|| format!("{:?}: no such attempt", Short(id)))?;
         flight.recorded = true;
         let (ended_at, verdict) = flight.ended.ok_or("recorded before it ended")?;
-        ensure!(ended_at == one.ended_at, "recorded with another end");
         ensure!((verdict == Verdict::Received) == one.attempt.succeeded, "another outcome");
         let present = delivery.lease.is_some_and(|(lease, of)| of == life && lease == one.lease);
         if present {

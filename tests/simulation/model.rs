@@ -26,6 +26,9 @@ macro_rules! ensure {
 }
 pub(crate) use ensure;
 
+/// About what a payload of a simulation has.
+const PAYLOAD_BYTES: usize = 24;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Running,
@@ -48,6 +51,8 @@ pub(crate) struct Hook {
     pub(crate) in_a_row: u32,
     pub(crate) failing_since: Option<Timestamp>,
     pub(crate) in_flight: usize,
+    /// When what waited was last discarded.
+    pub(crate) discarded_at: Option<Timestamp>,
 }
 
 /// How an attempt ended.
@@ -80,6 +85,8 @@ pub(crate) struct Delivery {
     pub(crate) failed_in_round: u32,
     pub(crate) due: Timestamp,
     pub(crate) lease: Option<(Lease, u32)>,
+    /// Whether it was claimed because a person wanted it sent now, however much was held.
+    pub(crate) by_hand: bool,
     /// A claim that goes on although its delivery is finished.
     pub(crate) overtaken: Option<Lease>,
     pub(crate) flights: Vec<Flight>,
@@ -96,6 +103,7 @@ impl Delivery {
             failed_in_round: 0,
             due,
             lease: None,
+            by_hand: false,
             overtaken: None,
             flights: Vec::new(),
             late: false,
@@ -130,6 +138,10 @@ pub(crate) struct Model {
     pub(crate) deleted: BTreeSet<ApplicationId>,
     /// How often a process began.
     pub(crate) life: u32,
+    /// Whether a claim could not be given back in this life.
+    pub(crate) keeps_claims: bool,
+    /// The most commands in one transaction of this life.
+    pub(crate) commands: usize,
     pub(crate) in_flight: usize,
     pub(crate) counts: Counts,
 }
@@ -203,6 +215,8 @@ impl Model {
             receivers: BTreeMap::new(),
             deleted: BTreeSet::new(),
             life: 0,
+            keeps_claims: false,
+            commands: 0,
             in_flight: 0,
             counts: Counts::default(),
         }
@@ -220,6 +234,7 @@ impl Model {
             in_a_row: 0,
             failing_since: None,
             in_flight: 0,
+            discarded_at: None,
         };
         self.hooks.insert(endpoint.id, hook);
     }
@@ -362,7 +377,9 @@ impl Model {
         let life = self.life;
         let claimed = |delivery: &Delivery| delivery.claimed_until(life, now).is_some();
         let held = self.deliveries.values().flat_map(BTreeMap::values).filter(|one| claimed(one));
-        if held.count() * 2 >= self.limits.held || self.in_flight * 2 >= self.limits.in_flight {
+        let (held, limits) = (held.count(), self.limits);
+        let full = held * 2 >= limits.held || held * PAYLOAD_BYTES * 2 >= limits.held_bytes;
+        if full || self.in_flight * 2 >= limits.in_flight {
             return Ok(());
         }
         for (endpoint, deliveries) in &self.deliveries {
@@ -386,6 +403,39 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    /// The lanes hold no more than they may, but for what shared a transaction: whether there is
+    /// room is asked before any of that has arrived.
+    pub(crate) fn held(&self, now: Timestamp) -> Kept {
+        let held = |deliveries: &BTreeMap<MessageId, Delivery>| {
+            let waits = |one: &&Delivery| {
+                let over = one.flights.last().is_some_and(|flight| !flight.recorded);
+                let landed = over && one.flights.last().is_some_and(|one| one.ended.is_some());
+                one.claimed_until(self.life, now).is_some() && !landed && !one.by_hand
+            };
+            deliveries.values().filter(waits).count()
+        };
+        let most = self.deliveries.values().map(held).max().unwrap_or(0);
+        let all: usize = self.deliveries.values().map(held).sum();
+        let (limits, commands) = (&self.limits, self.commands);
+        ensure!(most <= limits.window + commands, "a lane holds {most}");
+        ensure!(all <= limits.held + commands * self.hooks.len(), "the lanes hold {all}");
+        Ok(())
+    }
+
+    /// What was discarded while an attempt at it was under way that goes on.
+    pub(crate) fn discarded_in_flight(&self) -> Vec<(MessageId, EndpointId)> {
+        let mut found = Vec::new();
+        for (endpoint, deliveries) in &self.deliveries {
+            for (message, delivery) in deliveries {
+                let flying = delivery.flights.iter().any(|flight| flight.ended.is_none());
+                if delivery.state == DeliveryState::Discarded && flying {
+                    found.push((*message, *endpoint));
+                }
+            }
+        }
+        found
     }
 
     /// How many deliveries are still to be made.

@@ -31,6 +31,8 @@ pub(crate) enum Deed {
     DeleteApplication,
     Restart,
     Kill,
+    /// The store goes away for a while.
+    Away,
 }
 
 pub(crate) fn deed(dice: &mut Dice) -> Deed {
@@ -44,7 +46,8 @@ pub(crate) fn deed(dice: &mut Dice) -> Deed {
         176..=183 => Deed::Discard,
         184 | 185 => Deed::DeleteEndpoint,
         186 => Deed::DeleteApplication,
-        187..=193 => Deed::Restart,
+        187..=190 => Deed::Restart,
+        191..=194 => Deed::Away,
         _ => Deed::Kill,
     }
 }
@@ -181,7 +184,7 @@ impl Person {
             Deed::Discard => engine.discard_pending(application, id).await.map(drop),
             Deed::DeleteEndpoint => engine.delete_endpoint(application, id).await,
             Deed::DeleteApplication => engine.delete_application(application).await,
-            Deed::Publish | Deed::Resend | Deed::Restart | Deed::Kill => Ok(()),
+            Deed::Publish | Deed::Resend | Deed::Restart | Deed::Kill | Deed::Away => Ok(()),
         };
         if let Err(error) = done {
             self.refused(&format!("{deed:?}"), &error);

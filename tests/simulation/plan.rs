@@ -61,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) store_refuses: usize,
     pub(crate) commits_fail: usize,
     pub(crate) store_slow: usize,
+    /// The longest that the store is away as a whole, in milliseconds.
+    pub(crate) away_ms: u64,
     /// How often, in per mille of the store's transitions, the process dies there.
     pub(crate) crashes: usize,
     /// The longest that a process is down, in milliseconds.
@@ -104,6 +106,7 @@ impl Plan {
             commits_fail,
             store_slow,
             crashes,
+            away_ms: *dice.pick(&[0, 0, 5_000, 400_000]),
             down_ms: *dice.pick(&[100, 5_000, 300_000]),
             batch: *dice.pick(&[1, 2, 4, 1_024]),
             trouble: *dice.pick(&[0, 20, 40, 70]),

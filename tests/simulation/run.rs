@@ -246,10 +246,13 @@ impl Run {
         self.database.fail_commits(fails);
         let turn = life.turns.take(self.dice.between(1, self.world.plan.batch));
         self.database.fail_commits(false);
-        let counts = &mut self.world.model().counts;
+        let mut model = self.world.model();
+        model.commands = model.commands.max(turn.commands);
+        let counts = &mut model.counts;
         counts.turns += 1;
         counts.shared_turns += usize::from(turn.commands > 1);
         counts.failed_turns += usize::from(!turn.committed);
+        drop(model);
         if !turn.committed {
             self.world.say(|| format!("a transaction of {} failed", turn.commands));
         }
@@ -321,6 +324,10 @@ impl Run {
             }
             Deed::Kill if self.world.plan.crashes > 0 => self.world.die(),
             Deed::Kill => {}
+            Deed::Away => {
+                let away = self.dice.ms(0, self.world.plan.away_ms);
+                self.world.go_away(away);
+            }
             _ => {
                 let hooks: Vec<_> = {
                     let model = self.world.model();
@@ -366,14 +373,20 @@ impl Run {
     }
 
     fn resend(&mut self, person: Person) {
-        let (messages, hooks): (Vec<MessageId>, Vec<EndpointId>) = {
+        let (messages, hooks, discarded) = {
             let model = self.world.model();
-            (model.messages.keys().copied().collect(), model.hooks.keys().copied().collect())
+            let messages: Vec<MessageId> = model.messages.keys().copied().collect();
+            let hooks: Vec<EndpointId> = model.hooks.keys().copied().collect();
+            (messages, hooks, model.discarded_in_flight())
         };
         if messages.is_empty() {
             return;
         }
-        let (message, endpoint) = (*self.dice.pick(&messages), *self.dice.pick(&hooks));
+        let (message, endpoint) = match discarded.is_empty() {
+            true => (*self.dice.pick(&messages), *self.dice.pick(&hooks)),
+            // What is resent while its old attempt is still under way.
+            false => *self.dice.pick(&discarded),
+        };
         let application = self.world.model().messages[&message];
         let resending = person.resend(application, message, endpoint);
         self.life.as_ref().map(|life| life.spawn(resending));

@@ -28,7 +28,7 @@ impl SimulatedStore {
             world.die();
             world.alive().await;
         }
-        if world.happens(world.plan.store_refuses) {
+        if world.is_away() || world.happens(world.plan.store_refuses) {
             world.say(|| format!("the store refuses {what}"));
             world.trouble();
             return Err(Error::unavailable("The simulated store is away."));
@@ -46,6 +46,14 @@ impl SimulatedStore {
             world.alive().await;
         }
         self.delay().await;
+    }
+
+    fn check_held(&self) {
+        let world = &self.world;
+        // What is told late isn't held yet.
+        if world.plan.store_slow == 0 {
+            world.check(world.model().held(world.now()));
+        }
     }
 
     async fn delay(&self) {
@@ -101,6 +109,7 @@ impl Store for SimulatedStore {
             format!("accept, {} deliveries, claimed {claimed:?}", accepted.deliveries)
         });
         world.check(world.model().accepted(&accepted, lease, now));
+        self.check_held();
         self.after("accept").await;
         Ok(accepted)
     }
@@ -121,14 +130,19 @@ impl Store for SimulatedStore {
             format!("claim of {limit}: {jobs:?}, next {:?}", claimed.next_due)
         });
         world.check(world.model().claimed(endpoint, limit, lease, now, &claimed));
+        self.check_held();
         self.after("claim").await;
         Ok(claimed)
     }
 
     async fn release(&self, claims: Vec<(DeliveryId, Lease)>) -> Result<()> {
-        self.before("release").await?;
-        self.inner.release(claims.clone()).await?;
         let world = &self.world;
+        let released = match self.before("release").await {
+            Ok(()) => self.inner.release(claims.clone()).await,
+            refused => refused,
+        };
+        world.model().keeps_claims |= released.is_err();
+        released?;
         world.say(|| {
             let ids: Vec<Short> = claims.iter().map(|(id, _)| Short(*id)).collect();
             format!("release {ids:?}")
@@ -167,7 +181,7 @@ impl Store for SimulatedStore {
         let resent = self.inner.resend(application, message, endpoint, lease, now).await?;
         let world = &self.world;
         world.say(|| format!("resend {:?}", Short(resent.0.delivery())));
-        world.check(world.model().resent(&resent.0, now));
+        world.check(world.model().resent(&resent.0, now, world.now()));
         self.after("resend").await;
         Ok(resent)
     }
@@ -206,7 +220,7 @@ impl Store for SimulatedStore {
             let ids: Vec<Short> = discarded.iter().map(|id| Short(*id)).collect();
             format!("discard {ids:?}")
         });
-        world.check(world.model().discarded(&discarded));
+        world.check(world.model().discarded(id, &discarded, world.now()));
         self.after("discard").await;
         Ok(after)
     }

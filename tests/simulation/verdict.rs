@@ -46,7 +46,11 @@ pub(crate) fn nothing_lost(model: &Model) -> Kept {
             let cut = flights.any(|one| one.ended.is_some_and(|(_, how)| how == Verdict::Cut));
             let kept = delivery.lease.is_some_and(|(_, of)| of == model.life);
             let pending = delivery.state == DeliveryState::Pending;
-            ensure!(!(pending && kept) || cut, "{:?} was not given back", Short(id));
+            ensure!(
+                !(pending && kept) || cut || model.keeps_claims,
+                "{:?} was not given back",
+                Short(id)
+            );
         }
     }
     Ok(())

@@ -24,6 +24,8 @@ pub(crate) struct World {
     dead: AtomicBool,
     /// Nothing goes wrong any more.
     calm: AtomicBool,
+    /// Until when the store refuses everything, in microseconds.
+    away_us: AtomicI64,
     /// When something last went wrong with the process or its store, in microseconds.
     trouble_us: AtomicI64,
     trace: Option<Mutex<Vec<String>>>,
@@ -40,6 +42,7 @@ impl World {
             plan,
             dead: AtomicBool::new(false),
             calm: AtomicBool::new(false),
+            away_us: AtomicI64::new(0),
             trouble_us: AtomicI64::new(START.as_micros()),
             trace: traced.then(Mutex::default),
             broken: Mutex::new(None),
@@ -89,6 +92,15 @@ impl World {
 
     pub(crate) fn trace(&self) -> Vec<String> {
         self.trace.as_ref().map_or(Vec::new(), |trace| trace.lock().expect("no panic").clone())
+    }
+
+    /// The store refuses everything for so long.
+    pub(crate) fn go_away(&self, duration: Duration) {
+        self.away_us.store((self.now() + duration).as_micros(), SeqCst);
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        !self.is_calm() && self.now().as_micros() < self.away_us.load(SeqCst)
     }
 
     pub(crate) fn die(&self) {
