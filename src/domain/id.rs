@@ -93,6 +93,16 @@ impl<K> Id<K> {
         Id::from_bytes(u128::from_be_bytes(self.bytes).saturating_add(1).to_be_bytes())
     }
 
+    /// The time that it was made at, or a microsecond before. It grows with the id.
+    pub fn time(&self) -> Timestamp {
+        let [a, b, c, d, e, f, high, low, ..] = self.bytes;
+        let millis = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        let fraction = i64::from(u16::from_be_bytes([high & 0x0f, low]));
+        Timestamp::from_micros(
+            millis.saturating_mul(1_000).saturating_add(fraction * 1_000 / 4_096),
+        )
+    }
+
     /// The usual text of a UUID, for contracts whose ids are UUIDs.
     pub fn uuid(&self) -> String {
         let hex = hex::encode(self.bytes);

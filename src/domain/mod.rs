@@ -3,6 +3,7 @@
 
 mod application;
 mod attempt;
+mod congestion;
 mod cursor;
 mod delivery;
 mod endpoint;
@@ -19,10 +20,12 @@ mod retention;
 mod retry;
 mod secret;
 mod subscription;
+mod throttle;
 mod time;
 
 pub use application::*;
 pub use attempt::*;
+pub use congestion::*;
 pub use cursor::*;
 pub use delivery::*;
 pub use endpoint::*;
@@ -39,6 +42,7 @@ pub use retention::*;
 pub use retry::*;
 pub use secret::*;
 pub use subscription::*;
+pub use throttle::*;
 pub use time::*;
 
 use std::collections::BTreeMap;
