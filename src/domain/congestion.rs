@@ -97,22 +97,23 @@ impl Congestion {
     }
 
     /// Takes in the verdict on an attempt that began in `round`, while so many were `in_flight`,
-    /// itself included. Returns whether the limit grew.
-    pub fn observe(&mut self, verdict: Verdict, round: u32, in_flight: usize) -> bool {
+    /// itself included.
+    pub fn observe(&mut self, verdict: Verdict, round: u32, in_flight: usize) {
         match verdict {
-            Verdict::Neither => false,
+            Verdict::Neither => {}
             Verdict::Overloaded => {
                 self.in_trouble = true;
                 if round == self.round {
                     self.halve();
                 }
-                false
             }
             Verdict::Served => {
                 self.served = true;
                 self.in_trouble = false;
-                // A limit that nobody reached was not put to the test.
-                self.limit < self.full && in_flight.saturating_mul(2) >= self.limit() && self.grow()
+                // A limit that nobody came near was not put to the test.
+                if self.limit < self.full && in_flight.saturating_mul(2) >= self.limit() {
+                    self.grow();
+                }
             }
         }
     }
@@ -129,14 +130,12 @@ impl Congestion {
         self.round = self.round.wrapping_add(1);
     }
 
-    fn grow(&mut self) -> bool {
+    fn grow(&mut self) {
         self.towards_next += 1;
-        let grows = self.is_starting() || self.towards_next >= self.limit;
-        if grows {
+        if self.is_starting() || self.towards_next >= self.limit {
             self.limit += 1;
             self.towards_next = 0;
         }
-        grows
     }
 }
 

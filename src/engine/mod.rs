@@ -15,8 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::domain::{
-    ApplicationId, Endpoint, EndpointId, Error, Message, MessageId, NodeId, Result, SigningSecret,
-    Timestamp,
+    ApplicationId, Destination, Endpoint, EndpointId, Error, Message, MessageId, NodeId, Result,
+    SigningSecret, Timestamp,
 };
 use crate::entropy::Entropy;
 use crate::environment::Environments;
@@ -111,7 +111,7 @@ impl Engine {
             node: entropy.id(&clock),
             lease: environments.longest_timeout() + LEASE_QUEUE_TIME,
             last_lease_us: AtomicI64::new(i64::MIN),
-            lanes: Arc::new(Mutex::new(lanes::Lanes::new(limits))),
+            lanes: Arc::new(Mutex::new(lanes::Lanes::new(limits, clock.now()))),
             intake: intake::Intake::new(intake),
             wake: Notify::new(),
             handshakes: handshake::Handshakes::default(),
@@ -127,8 +127,8 @@ impl Engine {
             outcomes,
             recording_fails: AtomicBool::new(false),
         }));
-        for (endpoint, due) in engine.0.store.backlog().await? {
-            engine.lanes().note_due(endpoint, due);
+        for (destination, due) in engine.0.store.backlog().await? {
+            engine.lanes().note_due(destination, due);
         }
         engine.0.background.spawn(engine.clone().claim_forever());
         engine.0.background.spawn(engine.clone().sweep_forever());
@@ -312,7 +312,9 @@ impl Engine {
     async fn take_in(&self, accepted: Accepted) -> Published {
         let Accepted { message, deliveries, claimed, unclaimed } = accepted;
         let now = self.0.clock.now();
-        self.note_due(unclaimed.into_iter().map(|endpoint| (endpoint, now)));
+        let application = message.application.id;
+        let unclaimed = unclaimed.into_iter();
+        self.note_due(unclaimed.map(|endpoint| (Destination { application, endpoint }, now)));
         let stopped = self.queue(claimed);
         self.release(stopped).await;
         self.send_next();
@@ -334,7 +336,7 @@ impl Engine {
         self.give_back(&jobs).await;
         if !self.0.stopping.is_cancelled() {
             let now = self.0.clock.now();
-            self.note_due(jobs.iter().map(|job| (job.endpoint, now)));
+            self.note_due(jobs.iter().map(|job| (job.destination(), now)));
         }
     }
 
@@ -349,14 +351,14 @@ impl Engine {
     }
 
     /// Sets the timers of lanes, and wakes who waits for them.
-    fn note_due(&self, due: impl IntoIterator<Item = (EndpointId, Timestamp)>) {
+    fn note_due(&self, due: impl IntoIterator<Item = (Destination, Timestamp)>) {
         let mut due = due.into_iter().peekable();
         if due.peek().is_none() {
             return;
         }
         let mut lanes = self.lanes();
-        for (endpoint, at) in due {
-            lanes.note_due(endpoint, at);
+        for (destination, at) in due {
+            lanes.note_due(destination, at);
         }
         self.0.wake.notify_one();
     }
@@ -432,7 +434,7 @@ impl Room for LaneRoom {
         self.turn.take()
     }
 
-    fn has_room(&self, endpoint: EndpointId) -> bool {
+    fn has_room(&self, endpoint: &Endpoint) -> bool {
         let lanes = self.lanes.lock().expect("no panic while the lanes are held");
         lanes.has_room(endpoint, self.clock.now())
     }

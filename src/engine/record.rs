@@ -57,7 +57,10 @@ impl Engine {
         let mut left = vec![batch.clone()];
         while let Some(batch) = left.pop() {
             match self.0.store.record(batch.clone()).await {
-                Ok(changes) => self.recorded(&batch, changes).await,
+                Ok(changes) => {
+                    self.recorded(&batch, changes).await;
+                    self.go_on(&batch, true).await;
+                }
                 Err(error) if error.code == ErrorCode::Unavailable => {
                     tracing::error!(%error, attempts = batch.len(), "could not record attempts; trying again");
                     failed = true;
@@ -69,6 +72,7 @@ impl Engine {
                 Err(error) if batch.len() == 1 => {
                     let delivery = batch[0].attempt.delivery;
                     tracing::error!(%error, ?delivery, "an attempt can't be recorded; giving it up");
+                    self.go_on(&batch, false).await;
                 }
                 Err(_) => {
                     let (first, second) = batch.split_at(batch.len() / 2);
@@ -76,31 +80,23 @@ impl Engine {
                 }
             }
         }
-        self.failures_recorded(&batch);
         failed
     }
 
-    /// Lets go on the lanes that start gently and waited to know whether they may.
-    fn failures_recorded(&self, batch: &[Recorded]) {
-        let mut failed = batch.iter().filter(|recorded| !recorded.attempt.succeeded).peekable();
-        if failed.peek().is_none() {
-            return;
-        }
-        let mut waited = false;
-        {
-            let mut lanes = self.lanes();
-            for recorded in failed {
-                waited |= lanes.failure_recorded(recorded.attempt.delivery.endpoint);
-            }
-        }
-        if waited {
+    /// Lets go on the lanes that waited for these outcomes to be recorded. Those that aren't
+    /// `known` are given up, so that their deliveries wait for the end of their claims.
+    async fn go_on(&self, batch: &[Recorded], known: bool) {
+        let after = self.lanes().recorded(batch, known, self.0.clock.now());
+        self.release(after.stopped).await;
+        if after.waited {
+            self.0.wake.notify_one();
             self.send_next();
         }
     }
 
     async fn recorded(&self, batch: &[Recorded], changes: Changes) {
         self.note_due(batch.iter().filter_map(|recorded| match recorded.next {
-            Next::Retry { at } => Some((recorded.attempt.delivery.endpoint, at)),
+            Next::Retry { at } => Some((recorded.attempt.destination(), at)),
             Next::Succeeded | Next::Exhausted | Next::Gone => None,
         }));
         self.operations_due(changes.due);

@@ -8,60 +8,33 @@ use async_trait::async_trait;
 
 use crate::domain::{
     ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, DeliveryState,
-    Endpoint, EndpointId, EndpointState, EventType, HistoryEntry, HistoryId, KeyId, LedgerLine,
-    Message, MessageId, Next, NodeId, Outcome, PausePolicy, Reference, Result, SigningSecret,
-    Timestamp, Trigger,
+    Destination, Endpoint, EndpointId, EndpointState, EventType, HistoryEntry, HistoryId, KeyId,
+    LedgerLine, Message, MessageId, Next, Outcome, PausePolicy, Reference, Result, SigningSecret,
+    Timestamp,
 };
 
 mod ageing;
 mod arrivals;
+mod job;
 pub mod sqlite;
 mod vault;
 
 pub use ageing::{AgeWalk, Reclaim, RetentionOf};
 pub use arrivals::{Arrivals, WaitingLimits};
+pub use job::{Job, Lease};
 pub use vault::{MasterKey, Vault, VaultError};
-
-/// A claim on a delivery: until then, nobody but this node attempts it.
-///
-/// Node and end together tell one claim of a delivery from the next. So no two claims that a
-/// node makes one after the other may end at the same microsecond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    pub node: NodeId,
-    pub until: Timestamp,
-}
 
 /// Says whether an endpoint's lane can hold another delivery in memory. Asked while a message
 /// is accepted: where there is room its delivery is claimed in the same transaction, where
 /// there is none it stays in the store for a later claim.
 pub trait Room: Send + Sync {
-    fn has_room(&self, endpoint: EndpointId) -> bool;
+    fn has_room(&self, endpoint: &Endpoint) -> bool;
 
     /// Asked once, right before the message is stored: whether somebody still waits for it.
     /// Who says no was told that nothing was kept, so nothing may be stored; who says yes
     /// waits for the end.
     fn takes_turn(&self) -> bool {
         true
-    }
-}
-
-/// A claimed delivery, with everything an attempt needs but its endpoint.
-#[derive(Clone, Debug)]
-pub struct Job {
-    pub message: Arc<Message>,
-    pub endpoint: EndpointId,
-    /// The attempts made so far, in all rounds.
-    pub attempts: u32,
-    /// The failures of the present round: where in the schedule it stands.
-    pub failed_in_round: u32,
-    pub trigger: Trigger,
-    pub lease: Lease,
-}
-
-impl Job {
-    pub fn delivery(&self) -> DeliveryId {
-        DeliveryId { message: self.message.id, endpoint: self.endpoint }
     }
 }
 
@@ -242,7 +215,7 @@ pub struct Updated {
     /// Whether it delivers again after it had stopped.
     pub resumed: bool,
     /// Operational endpoints that have something new to deliver.
-    pub due: Vec<EndpointId>,
+    pub due: Vec<Destination>,
 }
 
 /// What recording attempts changed beside their deliveries.
@@ -251,7 +224,7 @@ pub struct Changes {
     /// The endpoints that stopped delivering.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Operational endpoints that have something new to deliver.
-    pub due: Vec<EndpointId>,
+    pub due: Vec<Destination>,
 }
 
 /// A discard of what waits for an endpoint, made in steps of limited size.
@@ -430,7 +403,8 @@ pub trait Store: Send + Sync {
         message: MessageId,
     ) -> Result<Vec<(DeliveryRow, Arc<Endpoint>)>>;
     /// Claims what is due for one endpoint, oldest first: up to `limit` deliveries, and no
-    /// further than to `max_bytes` of payloads, but one at least.
+    /// further than to `max_bytes` of payloads, but one at least. Of an ordered endpoint, as
+    /// far as the first that isn't due or is claimed already.
     async fn claim(
         &self,
         endpoint: EndpointId,
@@ -461,7 +435,7 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<(Job, Arc<Endpoint>)>;
     /// The endpoints with pending deliveries, and when the first of each is due.
-    async fn backlog(&self) -> Result<Vec<(EndpointId, Timestamp)>>;
+    async fn backlog(&self) -> Result<Vec<(Destination, Timestamp)>>;
     /// Forgets the claims of earlier processes on this store, which only one process uses.
     async fn recover(&self) -> Result<()>;
 

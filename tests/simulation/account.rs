@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hookwright::domain::{DeliveryId, DeliveryState, EndpointId, Next, PausePolicy, Timestamp};
+use hookwright::domain::{
+    DeliveryId, DeliveryState, Destination, EndpointId, Next, PausePolicy, Timestamp,
+};
 use hookwright::store::{Accepted, Changes, Claimed, Job, Lease, Recorded, Updated};
 
 use super::model::{Delivery, Hook, Kept, Model, Standing, Verdict, ensure, standing};
@@ -160,8 +162,9 @@ impl Model {
         }
     }
 
-    pub(crate) fn backlog(&self, backlog: &[(EndpointId, Timestamp)]) -> Kept {
-        let known: BTreeMap<EndpointId, Timestamp> = backlog.iter().copied().collect();
+    pub(crate) fn backlog(&self, backlog: &[(Destination, Timestamp)]) -> Kept {
+        let known = backlog.iter().map(|(destination, due)| (destination.endpoint, *due));
+        let known: BTreeMap<EndpointId, Timestamp> = known.collect();
         for (endpoint, hook) in &self.hooks {
             let deliveries = self.deliveries.get(endpoint).into_iter().flat_map(BTreeMap::values);
             let pending = deliveries.filter(|one| one.state == DeliveryState::Pending);

@@ -83,6 +83,8 @@ pub(crate) fn endpoint(
         headers: Vec::new(),
         subscription: Default::default(),
         channels,
+        throttle_rate: None,
+        ordered: false,
         metadata: Metadata::new(),
         state: EndpointState::Enabled,
         secrets: vec![secret(entropy)],

@@ -246,7 +246,7 @@ impl Store for SimulatedStore {
         Ok(endpoints)
     }
 
-    async fn backlog(&self) -> Result<Vec<(EndpointId, Timestamp)>> {
+    async fn backlog(&self) -> Result<Vec<(Destination, Timestamp)>> {
         self.before("backlog").await?;
         let backlog = self.inner.backlog().await?;
         self.world.check(self.world.model().backlog(&backlog));

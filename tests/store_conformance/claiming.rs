@@ -159,7 +159,7 @@ pub(crate) async fn recovery_voids_all_leases_and_later_ones_count_again(mut wor
     world.reopen();
     assert_eq!(world.claim(endpoint.id, 10).await.next_due, Some(start + LEASE));
     world.store().recover().await.unwrap();
-    assert_eq!(world.store().backlog().await.unwrap(), [(endpoint.id, start)]);
+    assert_eq!(world.store().backlog().await.unwrap(), [(endpoint.destination(), start)]);
     let mut claimed = ids(&world.claim(endpoint.id, 10).await.jobs);
     claimed.sort_unstable();
     let mut expected = [job.message.id, waiting];
@@ -182,9 +182,12 @@ pub(crate) async fn the_backlog_names_each_deliverable_endpoint_once(world: Worl
     world.publish_unclaimed(&application).await;
     world.pass(s(1));
     world.publish_unclaimed(&application).await;
-    assert_eq!(world.store().backlog().await.unwrap(), [(endpoint.id, start)]);
+    assert_eq!(world.store().backlog().await.unwrap(), [(endpoint.destination(), start)]);
     world.claim(endpoint.id, 10).await;
-    assert_eq!(world.store().backlog().await.unwrap(), [(endpoint.id, world.now() + LEASE)]);
+    assert_eq!(
+        world.store().backlog().await.unwrap(),
+        [(endpoint.destination(), world.now() + LEASE)]
+    );
     let deleted = world.store().delete_endpoint(application.id, endpoint.id, world.now()).await;
     deleted.unwrap();
     assert!(world.store().backlog().await.unwrap().is_empty());

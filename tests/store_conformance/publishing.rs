@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use hookwright::domain::{Audience, EndpointId, EndpointState, ErrorCode, Reference, Subscription};
+use hookwright::domain::{
+    Audience, Endpoint, EndpointId, EndpointState, ErrorCode, Reference, Subscription,
+};
 use hookwright::store::{Room, Store};
 
 use super::world::{World, everything, expect, s};
@@ -308,7 +310,7 @@ pub(crate) async fn ten_threads_publish_and_record_at_the_same_time(world: World
 struct PanickingRoom;
 
 impl Room for PanickingRoom {
-    fn has_room(&self, _: EndpointId) -> bool {
+    fn has_room(&self, _: &Endpoint) -> bool {
         panic!("a defect elsewhere");
     }
 }

@@ -27,8 +27,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(60);
 pub(crate) struct Lanes(pub(crate) Mutex<HashSet<EndpointId>>);
 
 impl Room for Lanes {
-    fn has_room(&self, endpoint: EndpointId) -> bool {
-        !self.0.lock().unwrap().contains(&endpoint)
+    fn has_room(&self, endpoint: &Endpoint) -> bool {
+        !self.0.lock().unwrap().contains(&endpoint.id)
     }
 }
 
@@ -116,6 +116,8 @@ impl World {
             headers: Vec::new(),
             subscription: Default::default(),
             channels: None,
+            throttle_rate: None,
+            ordered: false,
             metadata: Metadata::new(),
             state: EndpointState::Enabled,
             secrets: vec![SigningSecret {

@@ -134,7 +134,7 @@ impl Input {
     }
 }
 
-const ENDPOINT: [Field; 15] = [
+const ENDPOINT: [Field; 18] = [
     must("url", Kind::Text),
     may("name", Kind::Text),
     may("description", Kind::Text),
@@ -143,6 +143,9 @@ const ENDPOINT: [Field; 15] = [
     may("filterTypes", Kind::Texts),
     may("filterGroups", Kind::Texts),
     may("channels", Kind::Texts),
+    may("throttleRate", Kind::Number),
+    may("rateLimit", Kind::Number),
+    may("ordered", Kind::Flag),
     may("metadata", Kind::Object),
     may("transport", Kind::Text),
     may("method", Kind::Text),
@@ -152,7 +155,7 @@ const ENDPOINT: [Field; 15] = [
     may("secretType", Kind::Text),
 ];
 
-const ENDPOINT_PATCH: [Field; 15] = {
+const ENDPOINT_PATCH: [Field; 18] = {
     let mut fields = ENDPOINT;
     fields[0].required = false;
     fields
@@ -321,8 +324,8 @@ const EVENT_PAGE_SAMPLES: [&str; 2] =
     [r#"{"cursor":"cur_0","hasMore":true}"#, r#"{"cursor":"cur_0","hasMore":false}"#];
 
 const ENDPOINT_SAMPLES: [&str; 2] = [
-    r#"{"id":"ep_01JQ0000000000000000xx","uid":"u","url":"https://example.com/","name":"n","description":"d","version":1,"disabled":true,"paused":true,"pausedAt":"2025-01-15T14:32:00.258162Z","pauseReason":"r","disabledAt":"2025-01-15T14:32:00.258162Z","disabledReason":"r","filterTypes":["a","b"],"filterGroups":["g"],"channels":["c"],"transport":"webhook","method":"POST","auth":{"type":"header","name":"X-Token"},"environment":"production","metadata":{"k":"v"},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":"s","headers":{"X-Name":"v"}}"#,
-    r#"{"id":"ep_01JQ0000000000000000xx","uid":null,"url":"https://example.com/","name":"","description":"","version":1,"disabled":false,"paused":false,"pausedAt":null,"pauseReason":null,"disabledAt":null,"disabledReason":null,"filterTypes":null,"filterGroups":null,"channels":null,"transport":"webhook","method":"POST","auth":{"type":"none"},"environment":"production","metadata":{},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":null,"headers":{}}"#,
+    r#"{"id":"ep_01JQ0000000000000000xx","uid":"u","url":"https://example.com/","name":"n","description":"d","version":1,"disabled":true,"paused":true,"pausedAt":"2025-01-15T14:32:00.258162Z","pauseReason":"r","disabledAt":"2025-01-15T14:32:00.258162Z","disabledReason":"r","filterTypes":["a","b"],"filterGroups":["g"],"channels":["c"],"rateLimit":9,"throttleRate":9,"ordered":true,"transport":"webhook","method":"POST","auth":{"type":"header","name":"X-Token"},"environment":"production","metadata":{"k":"v"},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":"s","headers":{"X-Name":"v"}}"#,
+    r#"{"id":"ep_01JQ0000000000000000xx","uid":null,"url":"https://example.com/","name":"","description":"","version":1,"disabled":false,"paused":false,"pausedAt":null,"pauseReason":null,"disabledAt":null,"disabledReason":null,"filterTypes":null,"filterGroups":null,"channels":null,"rateLimit":null,"throttleRate":null,"ordered":false,"transport":"webhook","method":"POST","auth":{"type":"none"},"environment":"production","metadata":{},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":null,"headers":{}}"#,
 ];
 
 const MESSAGE_SAMPLES: [&str; 2] = [

@@ -6,6 +6,7 @@ use super::batch::{Batch, DISCARDS_PER_BATCH, Totals};
 use super::fault::Fallible;
 use super::history::{self, Details};
 use super::messages;
+use super::ordered;
 use crate::domain::{Actor, ApplicationId, EndpointId, HistoryEvent, MessageId, Timestamp};
 use crate::store::Discard;
 
@@ -63,6 +64,7 @@ fn finish(
     now: Timestamp,
 ) -> Fallible<()> {
     discard.done = true;
+    ordered::discarded(batch.connection, endpoint)?;
     if discard.discarded == 0 {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use super::batch::{Batch, Totals};
 use super::claim::refuse_unless_delivering;
 use super::columns::{json_unless_empty, read_json};
 use super::fault::{Fallible, unique};
+use super::ordered;
 use super::range::{IdRange, id_number, order};
 use crate::domain::{
     Application, ApplicationId, Audience, Endpoint, Error, Message, MessageId, Reference,
@@ -60,10 +61,11 @@ pub(super) fn accept(
     let message = &accepted.message;
     for endpoint in takers {
         accepted.deliveries += 1;
-        let claims = endpoint.state.delivers() && room.has_room(endpoint.id);
+        let claims = endpoint.state.delivers() && room.has_room(endpoint);
         let held = claims.then_some((epoch, lease.node, lease.until));
         let (epoch, node, until) = split(held);
-        inserts.delivery.execute(params![message.id, endpoint.id, now, epoch, node, until])?;
+        let place = if endpoint.ordered { ordered::place(message.id) } else { now };
+        inserts.delivery.execute(params![message.id, endpoint.id, place, epoch, node, until])?;
         if claims {
             let job = Job {
                 message: Arc::clone(message),

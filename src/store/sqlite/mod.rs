@@ -21,6 +21,7 @@ mod ledger;
 mod memory;
 mod messages;
 mod operations;
+mod ordered;
 mod range;
 mod readers;
 mod reclaim;

@@ -10,7 +10,7 @@ use super::batch::{Batch, Totals};
 use super::columns::json;
 use super::fault::{Fallible, damaged};
 use super::history::{self, Details};
-use super::{attempts, endpoints, operations};
+use super::{attempts, endpoints, operations, ordered};
 use crate::domain::{
     Actor, ApplicationId, Attempt, Cause, DeliveryState, Endpoint, EndpointId, EndpointState,
     Health, HistoryEvent, Next, Timestamp, failure_sentence,
@@ -135,8 +135,11 @@ fn write(
         // What is pending at a deleted endpoint is as good as discarded.
         let subject = subjects.get(&one.attempt.delivery.endpoint).and_then(Option::as_ref);
         if let Some(subject) = subject.filter(|_| inserted)
-            && move_on(&mut update, one, epoch)?
+            && move_on(&mut update, one, epoch, subject.endpoint.ordered)?
         {
+            if subject.endpoint.ordered {
+                note_retry(batch.connection, one)?;
+            }
             let application = totals.entry(subject.endpoint.application_id).or_default();
             application.moved(state_after(one.next), 1);
             moved.push(place);
@@ -174,10 +177,16 @@ fn prepare_move(connection: &Connection) -> Fallible<CachedStatement<'_>> {
 /// Moves a delivery on, if it is still pending and the outcome decides over it: under the claim
 /// that it has now. A success does so too where no other claim goes on when the attempt ends, or
 /// where the delivery was due already when it began, so that the other claim is for the same turn.
-fn move_on(update: &mut CachedStatement<'_>, recorded: &Recorded, epoch: i64) -> Fallible<bool> {
+/// In an `ordered` queue it keeps its place.
+fn move_on(
+    update: &mut CachedStatement<'_>,
+    recorded: &Recorded,
+    epoch: i64,
+    ordered: bool,
+) -> Fallible<bool> {
     let next_at = match recorded.next {
-        Next::Retry { at } => Some(at),
-        Next::Succeeded | Next::Exhausted | Next::Gone => None,
+        Next::Retry { at } if !ordered => Some(at),
+        Next::Retry { .. } | Next::Succeeded | Next::Exhausted | Next::Gone => None,
     };
     let (attempt, lease) = (&recorded.attempt, recorded.lease);
     let delivery = attempt.delivery;
@@ -195,6 +204,18 @@ fn move_on(update: &mut CachedStatement<'_>, recorded: &Recorded, epoch: i64) ->
         attempt.started_at
     ])?;
     Ok(updated > 0)
+}
+
+/// Notes when a delivery of an ordered endpoint is tried again, or that it is finished.
+fn note_retry(connection: &Connection, recorded: &Recorded) -> Fallible<()> {
+    let delivery = recorded.attempt.delivery;
+    match recorded.next {
+        Next::Retry { at } => ordered::retry_at(connection, delivery, at),
+        Next::Succeeded | Next::Exhausted | Next::Gone if recorded.failed_in_round > 0 => {
+            ordered::finished(connection, delivery)
+        }
+        Next::Succeeded | Next::Exhausted | Next::Gone => Ok(()),
+    }
 }
 
 /// What is stored of an endpoint's health: nothing where all is well.

@@ -12,8 +12,8 @@ use super::{
     keys, ledger, messages, reclaim, record, retention,
 };
 use crate::domain::{
-    ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Endpoint, EndpointId, EventType,
-    HistoryEntry, HistoryId, KeyId, LedgerLine, Message, MessageId, Reference, Result,
+    ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Destination, Endpoint, EndpointId,
+    EventType, HistoryEntry, HistoryId, KeyId, LedgerLine, Message, MessageId, Reference, Result,
     SigningSecret, Timestamp,
 };
 use crate::store::{
@@ -323,7 +323,7 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn backlog(&self) -> Result<Vec<(EndpointId, Timestamp)>> {
+    async fn backlog(&self) -> Result<Vec<(Destination, Timestamp)>> {
         self.readers.read_all(claim::backlog).await
     }
 
