@@ -9,30 +9,22 @@ use async_trait::async_trait;
 use crate::domain::{
     ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, DeliveryState,
     Destination, Endpoint, EndpointId, EndpointState, EventType, HistoryEntry, HistoryId, KeyId,
-    LedgerLine, Message, MessageId, Next, NodeId, Outcome, PausePolicy, Reference, Result,
-    SigningSecret, Timestamp, Trigger,
+    LedgerLine, Message, MessageId, Next, Outcome, PausePolicy, Reference, Result, SigningSecret,
+    Timestamp,
 };
 
 mod ageing;
 mod arrivals;
 mod discard;
+mod job;
 pub mod sqlite;
 mod vault;
 
 pub use ageing::{AgeWalk, Reclaim, RetentionOf};
 pub use arrivals::{Arrivals, WaitingLimits};
 pub use discard::Discard;
+pub use job::{Job, Lease};
 pub use vault::{MasterKey, Vault, VaultError};
-
-/// A claim on a delivery: until then, nobody but this node attempts it.
-///
-/// Node and end together tell one claim of a delivery from the next. So no two claims that a
-/// node makes one after the other may end at the same microsecond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    pub node: NodeId,
-    pub until: Timestamp,
-}
 
 /// Says whether an endpoint's lane can hold another delivery in memory. Asked while a message
 /// is accepted: where there is room its delivery is claimed in the same transaction, where
@@ -45,29 +37,6 @@ pub trait Room: Send + Sync {
     /// waits for the end.
     fn takes_turn(&self) -> bool {
         true
-    }
-}
-
-/// A claimed delivery, with everything an attempt needs but its endpoint.
-#[derive(Clone, Debug)]
-pub struct Job {
-    pub message: Arc<Message>,
-    pub endpoint: EndpointId,
-    /// The attempts made so far, in all rounds.
-    pub attempts: u32,
-    /// The failures of the present round: where in the schedule it stands.
-    pub failed_in_round: u32,
-    pub trigger: Trigger,
-    pub lease: Lease,
-}
-
-impl Job {
-    pub fn delivery(&self) -> DeliveryId {
-        DeliveryId { message: self.message.id, endpoint: self.endpoint }
-    }
-
-    pub fn destination(&self) -> Destination {
-        Destination { application: self.message.application.id, endpoint: self.endpoint }
     }
 }
 

@@ -109,7 +109,8 @@ impl Lane {
     /// How many deliveries it may hold by itself.
     pub(super) fn window(&self, limits: &LaneLimits) -> usize {
         let mut window = limits.window;
-        if !self.congestion.is_full() {
+        // One that starts gently sends in the order of publishing, for which it has to see more.
+        if !self.congestion.is_full() && !self.gentle {
             window = window.min(self.congestion.limit().saturating_mul(HELD_PER_SLOT));
         }
         let rate = self.endpoint.as_ref().and_then(|endpoint| endpoint.throttle_rate);

@@ -135,14 +135,14 @@ fn write(
         // What is pending at a deleted endpoint is as good as discarded.
         let subject = subjects.get(&one.attempt.delivery.endpoint).and_then(Option::as_ref);
         if let Some(subject) = subject.filter(|_| inserted)
-            && move_on(&mut update, one, (epoch, subject.endpoint.ordered))?
+            && move_on(&mut update, one, epoch, subject.endpoint.ordered)?
         {
+            if subject.endpoint.ordered {
+                note_retry(batch.connection, one)?;
+            }
             let application = totals.entry(subject.endpoint.application_id).or_default();
             application.moved(state_after(one.next), 1);
             moved.push(place);
-            if subject.endpoint.ordered {
-                order_on(batch.connection, one)?;
-            }
         } else if inserted {
             attempts::remove_orphan(batch.connection, &one.attempt)?;
         }
@@ -181,7 +181,8 @@ fn prepare_move(connection: &Connection) -> Fallible<CachedStatement<'_>> {
 fn move_on(
     update: &mut CachedStatement<'_>,
     recorded: &Recorded,
-    (epoch, ordered): (i64, bool),
+    epoch: i64,
+    ordered: bool,
 ) -> Fallible<bool> {
     let next_at = match recorded.next {
         Next::Retry { at } if !ordered => Some(at),
@@ -205,8 +206,8 @@ fn move_on(
     Ok(updated > 0)
 }
 
-/// What a recorded outcome means to those behind it in an ordered queue.
-fn order_on(connection: &Connection, recorded: &Recorded) -> Fallible<()> {
+/// Notes when a delivery of an ordered endpoint is tried again, or that it is finished.
+fn note_retry(connection: &Connection, recorded: &Recorded) -> Fallible<()> {
     let delivery = recorded.attempt.delivery;
     match recorded.next {
         Next::Retry { at } => ordered::retry_at(connection, delivery, at),
