@@ -346,7 +346,7 @@ pub(crate) async fn a_room_that_panics_fails_its_own_message_and_loses_no_other(
 struct GivenUp;
 
 impl Room for GivenUp {
-    fn has_room(&self, _: EndpointId) -> bool {
+    fn has_room(&self, _: &Endpoint) -> bool {
         true
     }
 
