@@ -132,6 +132,7 @@ impl Model {
             hook.told = None;
         }
         hook.standing = after;
+        hook.voided |= after != Standing::Running;
         hook.channels.clone_from(&endpoint.channels);
         Ok(())
     }
@@ -157,7 +158,7 @@ impl Model {
     ) -> Kept {
         self.counts.discards += ids.len();
         if let Some(hook) = self.hooks.get_mut(&endpoint) {
-            hook.discarded_at = Some(at);
+            (hook.discarded_at, hook.voided) = (Some(at), true);
         }
         for id in ids {
             let delivery = self.delivery(*id).ok_or("discarded what never was")?;
@@ -171,6 +172,7 @@ impl Model {
     pub(crate) fn recovered(&mut self) {
         self.life += 1;
         (self.keeps_claims, self.commands) = (false, 0);
+        self.hooks.values_mut().for_each(|hook| hook.voided = false);
         for delivery in self.deliveries.values_mut().flat_map(BTreeMap::values_mut) {
             (delivery.lease, delivery.overtaken) = (None, None);
         }
@@ -210,7 +212,8 @@ impl Model {
             }
         }
         for (id, stop) in &stopped {
-            self.hooks.get_mut(id).expect("it was observed").standing = *stop;
+            let hook = self.hooks.get_mut(id).expect("it was observed");
+            (hook.standing, hook.voided) = (*stop, true);
             let count = match stop {
                 Standing::Paused => &mut self.counts.pauses,
                 _ => &mut self.counts.gone,

@@ -51,6 +51,9 @@ pub(crate) struct Hook {
     pub(crate) in_a_row: u32,
     pub(crate) failing_since: Option<Timestamp>,
     pub(crate) in_flight: usize,
+    /// Whether it stopped or dropped its queue in this life. What was claimed before is void
+    /// then, and is given back without being held.
+    pub(crate) voided: bool,
     /// When what waited was last discarded.
     pub(crate) discarded_at: Option<Timestamp>,
 }
@@ -234,6 +237,7 @@ impl Model {
             in_a_row: 0,
             failing_since: None,
             in_flight: 0,
+            voided: false,
             discarded_at: None,
         };
         self.hooks.insert(endpoint.id, hook);
@@ -416,8 +420,9 @@ impl Model {
             };
             deliveries.values().filter(waits).count()
         };
-        let most = self.deliveries.values().map(held).max().unwrap_or(0);
-        let all: usize = self.deliveries.values().map(held).sum();
+        let lanes = self.deliveries.iter().filter(|(endpoint, _)| !self.hooks[*endpoint].voided);
+        let lanes: Vec<usize> = lanes.map(|(_, deliveries)| held(deliveries)).collect();
+        let (most, all) = (lanes.iter().max().copied().unwrap_or(0), lanes.iter().sum::<usize>());
         let (limits, commands) = (&self.limits, self.commands);
         ensure!(most <= limits.window + commands, "a lane holds {most}");
         ensure!(all <= limits.held + commands * self.hooks.len(), "the lanes hold {all}");
