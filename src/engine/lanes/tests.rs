@@ -318,7 +318,7 @@ fn however_many_hang_the_next_endpoint_still_gets_a_share() {
     let hanging: Vec<_> = (0..50).map(|_| world.endpoint()).collect();
     for endpoint in &hanging {
         for _ in 0..64 {
-            if world.lanes.has_room(&endpoint, NOW) {
+            if world.lanes.has_room(endpoint, NOW) {
                 world.offer(endpoint, 1);
             }
         }
