@@ -121,8 +121,9 @@ impl Congestion {
     fn halve(&mut self) {
         let half = (self.limit / 2).max(1);
         if self.served {
-            // What it took until now was too much. In an outage that is still the level before.
-            self.level = half;
+            // It works and has too much, or comes and goes. While it only fails, the level is
+            // still that of the time before.
+            self.level = (self.level / 2).max(half);
         }
         self.limit = half;
         self.served = false;
@@ -168,6 +169,20 @@ mod tests {
         assert!(trips < 10, "{trips} round trips back to half of what it was");
         let trips = (0..).take_while(|_| round_trip(&mut congestion, 64) < 64).count();
         assert!((20..200).contains(&trips), "{trips} slow ones from there");
+    }
+
+    #[test]
+    fn a_receiver_that_comes_and_goes_is_not_forgotten_at_once() {
+        let mut congestion = Congestion::new(64);
+        for _ in 0..6 {
+            round_trip(&mut congestion, 0);
+        }
+        // A single success within the outage.
+        round_trip(&mut congestion, 1);
+        round_trip(&mut congestion, 0);
+        assert_eq!(congestion.limit(), 1);
+        let trips = (0..).take_while(|_| round_trip(&mut congestion, 64) < 16).count();
+        assert!(trips < 10, "{trips}");
     }
 
     #[test]

@@ -42,7 +42,7 @@ async fn hanging_endpoints_leave_room_for_the_others() {
 }
 
 #[tokio::test]
-async fn an_application_with_thousands_of_hanging_endpoints_keeps_nobody_waiting() {
+async fn an_application_with_hundreds_of_hanging_endpoints_keeps_nobody_waiting() {
     let server = TestServer::start_with(&["standard"], |config| {
         config.lanes.in_flight = 64;
         config.lanes.held = 256;
@@ -53,7 +53,7 @@ async fn an_application_with_thousands_of_hanging_endpoints_keeps_nobody_waiting
     server.application("standard", "hanging").await;
     let url = hanging.url("/").to_string();
     let mut creating = Vec::new();
-    for _ in 0..1_000 {
+    for _ in 0..200 {
         creating.push(server.endpoint("standard", "hanging", json!({ "url": url })));
     }
     futures_util::future::join_all(creating).await;

@@ -101,9 +101,9 @@ async fn what_failed_is_retried_before_the_next_is_tried() {
 async fn one_that_failed_for_good_lets_the_next_go() {
     let world = World::new(true).await;
     world.refuse(0, 100);
-    world.publish_all(0..3).await;
+    let messages = world.publish_all(0..3).await;
     for attempts in 1..=8 {
-        world.receiver.wait_for(attempts).await;
+        world.server.wait_for_attempts("standard", "t", &messages[0], attempts).await;
         assert!(world.arrived().iter().take(attempts).all(|&n| n == 0));
         world.server.clock.advance(Duration::from_secs(12 * 3_600));
     }
