@@ -179,9 +179,10 @@ async fn read_while_full(address: SocketAddr) {
     }
     let (status, json) = api.call("GET", "/api/v1/health", String::new()).await.unwrap();
     assert_eq!((status, &json["code"]), (503, &Value::from("unavailable")));
-    let endpoint = r#"{"url":"http://127.0.0.1:9/"}"#.to_owned();
+    // So little may still fit into what the log has of the disk; whole, or not at all.
+    let endpoint = r#"{"url":"http://127.0.0.1:9/","disabled":true}"#.to_owned();
     let made = api.call("POST", "/api/v1/app/tenant/endpoint", endpoint).await.unwrap();
-    assert_eq!(made.0, 503, "{}", made.1);
+    assert!(matches!(made.0, 201 | 503), "{}", made.1);
 }
 
 /// Publishes until the disk is full, and stays for a while. Nothing that was delivered is

@@ -11,6 +11,8 @@
 mod account;
 #[path = "simulation/dice.rs"]
 mod dice;
+#[path = "simulation/flights.rs"]
+mod flights;
 #[path = "simulation/life.rs"]
 mod life;
 #[path = "simulation/model.rs"]

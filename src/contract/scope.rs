@@ -1,19 +1,21 @@
 //! What templates can name. Nothing else of a message or an endpoint is within their reach,
 //! secrets least of all.
 
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use minijinja::Value;
-use minijinja::value::{Enumerator, Object, ObjectRepr};
+use minijinja::value::Object;
 use url::{Position, Url};
 
 use super::RenderInput;
-use super::json::{JsonError, MemberPlaces};
 use super::routes::Ids;
 use super::signature::{Algorithm, Named};
 use crate::domain::{Application, EndpointId, MessageId, SecretText, Timestamp};
+
+mod values;
+
+pub(super) use values::{Moment, RawText, Ready};
 
 /// Where a template stands in a contract, which decides what it can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -434,85 +436,5 @@ struct MetadataOf(Arc<Application>);
 impl Object for MetadataOf {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         self.0.metadata.get(key.as_str()?).map(|text| Value::from(text.as_str()))
-    }
-}
-
-/// A point in time. A template has to say in which form it is written.
-#[derive(Debug)]
-pub(super) struct Moment(pub(super) Timestamp);
-
-impl Object for Moment {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-}
-
-/// Text that goes out as it is, without being copied into the template engine.
-///
-/// It is JSON, so it goes into JSON as it is, and is escaped everywhere else.
-pub(super) struct RawText {
-    text: Bytes,
-    /// Where the members of an object are, once one was asked for.
-    members: OnceLock<Result<MemberPlaces, JsonError>>,
-}
-
-impl RawText {
-    /// The bytes have to be UTF-8.
-    pub(super) fn new(text: Bytes) -> RawText {
-        RawText { text, members: OnceLock::new() }
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        // Payloads and bodies are text from the start.
-        std::str::from_utf8(&self.text).unwrap_or_default()
-    }
-
-    /// The raw text of a member; `None` where there is none, or this is no object.
-    pub(super) fn member(&self, name: &str) -> Result<Option<&str>, JsonError> {
-        let members = self.members.get_or_init(|| MemberPlaces::of(self.as_str()));
-        let place = members.as_ref().map_err(JsonError::clone)?.find(&self.text, name.as_bytes());
-        Ok(place.map(|place| &self.as_str()[place]))
-    }
-}
-
-impl fmt::Debug for RawText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Object for RawText {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::NonEnumerable
-    }
-
-    fn is_true(self: &Arc<Self>) -> bool {
-        !self.text.is_empty()
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Text that a filter has brought into the form that goes out, whatever surrounds it.
-#[derive(Debug)]
-pub(super) struct Ready(pub(super) String);
-
-impl Object for Ready {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn is_true(self: &Arc<Self>) -> bool {
-        !self.0.is_empty()
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

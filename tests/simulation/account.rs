@@ -37,6 +37,10 @@ impl Model {
                 running == (claimed.contains(&endpoint) || unclaimed.contains(&endpoint)),
                 "a new delivery is neither claimed nor due, or its endpoint stands still"
             );
+            ensure!(
+                !(self.hooks[&endpoint].ordered && claimed.contains(&endpoint)),
+                "what has to wait for its turn was claimed at once"
+            );
             if claimed.contains(&endpoint) {
                 delivery.lease = Some((lease, self.life));
             }
@@ -73,7 +77,8 @@ impl Model {
             );
             (delivery.lease, delivery.by_hand) = (Some((lease, life)), false);
         }
-        if running {
+        let ordered = self.hooks.get(&endpoint).is_some_and(|one| one.ordered);
+        if running && !ordered {
             let left = self.deliveries.get(&endpoint).into_iter().flat_map(BTreeMap::values);
             let others = |one: &&Delivery| one.lease.is_none_or(|(held, _)| held != lease);
             let left = left.filter(|one| one.state == DeliveryState::Pending).filter(others);
@@ -115,6 +120,7 @@ impl Model {
         ensure!(before.is_none(), "{:?} was resent while it was under way", Short(id));
         delivery.state = DeliveryState::Pending;
         delivery.failed_in_round = 0;
+        delivery.resent = true;
         delivery.due = now;
         (delivery.lease, delivery.by_hand) = (Some((job.lease, life)), true);
         Ok(())
@@ -186,7 +192,10 @@ impl Model {
             let pending = deliveries.filter(|one| one.state == DeliveryState::Pending);
             let running = hook.standing == Standing::Running;
             let due = pending.map(|one| one.due).min().filter(|_| running);
-            ensure!(known.get(endpoint) == due.as_ref(), "the backlog forgets an endpoint");
+            // Where a queue is ordered, its first delivery alone says when.
+            let known = known.get(endpoint);
+            let told = known == due.as_ref() || hook.ordered && known.is_some() == due.is_some();
+            ensure!(told, "the backlog forgets an endpoint");
         }
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! What should be true, kept by hand: a small account of every delivery, written from the
 //! transitions and from what the network saw, by rules of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookwright::contract::Contract;
 use hookwright::domain::{
     ApplicationId, DeliveryId, DeliveryState, Endpoint, EndpointId, EndpointState, Message,
-    MessageId, Outcome, Timestamp,
+    MessageId, ThrottleRate, Timestamp,
 };
 use hookwright::engine::LaneLimits;
 use hookwright::store::Lease;
@@ -56,6 +56,10 @@ pub(crate) struct Hook {
     pub(crate) voided: bool,
     /// When what waited was last discarded.
     pub(crate) discarded_at: Option<Timestamp>,
+    pub(crate) ordered: bool,
+    pub(crate) throttle_rate: Option<ThrottleRate>,
+    /// The attempts that began within the last second.
+    pub(crate) starts: VecDeque<Timestamp>,
 }
 
 /// How an attempt ended.
@@ -88,6 +92,8 @@ pub(crate) struct Delivery {
     pub(crate) failed_in_round: u32,
     pub(crate) due: Timestamp,
     pub(crate) lease: Option<(Lease, u32)>,
+    /// Whether a person ever sent it again, which is outside of any order.
+    pub(crate) resent: bool,
     /// Whether it was claimed because a person wanted it sent now, however much was held.
     pub(crate) by_hand: bool,
     /// A claim that goes on although its delivery is finished.
@@ -106,6 +112,7 @@ impl Delivery {
             failed_in_round: 0,
             due,
             lease: None,
+            resent: false,
             by_hand: false,
             overtaken: None,
             flights: Vec::new(),
@@ -237,6 +244,9 @@ impl Model {
             in_a_row: 0,
             failing_since: None,
             in_flight: 0,
+            ordered: endpoint.ordered,
+            throttle_rate: endpoint.throttle_rate,
+            starts: VecDeque::new(),
             voided: false,
             discarded_at: None,
         };
@@ -258,111 +268,6 @@ impl Model {
             hook.application == message.application.id && standing && channel
         };
         self.hooks.iter().filter(|(_, hook)| takes(hook)).map(|(id, _)| *id).collect()
-    }
-
-    // What the network sees.
-
-    pub(crate) fn flight_started(
-        &mut self,
-        receiver: usize,
-        token: &str,
-        now: Timestamp,
-    ) -> Result<(DeliveryId, usize), String> {
-        let endpoint = *self.receivers.get(&receiver).ok_or("a request to nobody")?;
-        let message = *self.tokens.get(token).ok_or_else(|| format!("{token}: unknown"))?;
-        let id = DeliveryId { message, endpoint };
-        let (life, limits) = (self.life, self.limits);
-        self.counts.attempts += 1;
-        let hook = self.hooks.get_mut(&endpoint).ok_or("an endpoint that never was")?;
-        if hook.standing != Standing::Running {
-            ensure!(
-                hook.told.is_none_or(|told| told == now),
-                "{:?} was sent although the endpoint is {:?}",
-                Short(id),
-                hook.standing
-            );
-        }
-        hook.in_flight += 1;
-        self.in_flight += 1;
-        ensure!(hook.in_flight <= limits.in_flight_per_endpoint, "too many in flight to one");
-        ensure!(self.in_flight <= limits.in_flight, "too many in flight");
-        let (timeout, running) = (hook.contract.retry().timeout, hook.standing);
-        let delivery = self.delivery(id).ok_or("a delivery that never was")?;
-        delivery.may_start(id, life, now, timeout, running)?;
-        let flight = Flight {
-            life,
-            started_at: now,
-            ended: None,
-            taken_in: false,
-            recorded: false,
-            void: false,
-        };
-        delivery.flights.push(flight);
-        Ok((id, delivery.flights.len() - 1))
-    }
-
-    pub(crate) fn identified(&mut self, id: DeliveryId, identity: Option<String>) -> Kept {
-        let Some(delivery) = self.delivery(id) else { return Ok(()) };
-        let known = delivery.identity.get_or_insert_with(|| identity.clone().unwrap_or_default());
-        ensure!(*known == identity.unwrap_or_default(), "{:?}: another event id", Short(id));
-        Ok(())
-    }
-
-    pub(crate) fn taken_in(&mut self, id: DeliveryId, number: usize) {
-        if let Some(delivery) = self.delivery(id) {
-            let before = delivery.flights.iter().any(|flight| flight.taken_in);
-            delivery.flights[number].taken_in = true;
-            self.counts.repeated += usize::from(before);
-        }
-    }
-
-    pub(crate) fn flight_cut(&mut self, id: DeliveryId, number: usize, now: Timestamp) {
-        self.landed(id);
-        if let Some(delivery) = self.delivery(id) {
-            delivery.flights[number].ended = Some((now, Verdict::Cut));
-        }
-    }
-
-    /// The process died, and with it all attempts that were under way.
-    pub(crate) fn all_cut(&mut self, now: Timestamp) {
-        for delivery in self.deliveries.values_mut().flat_map(BTreeMap::values_mut) {
-            for flight in delivery.flights.iter_mut().filter(|flight| flight.ended.is_none()) {
-                flight.ended = Some((now, Verdict::Cut));
-            }
-        }
-        self.in_flight = 0;
-        self.hooks.values_mut().for_each(|hook| hook.in_flight = 0);
-    }
-
-    pub(crate) fn flight_ended(
-        &mut self,
-        id: DeliveryId,
-        number: usize,
-        outcome: &Outcome,
-        now: Timestamp,
-    ) -> Kept {
-        self.landed(id);
-        let contract = self.hooks.get(&id.endpoint).map(|hook| Arc::clone(&hook.contract));
-        let gone = contract.ok_or("an endpoint that never was")?.retry().gone;
-        let verdict = match outcome {
-            Outcome::Answered(answer) => match answer.status {
-                200..=299 => Verdict::Received,
-                status if Some(status) == gone => Verdict::Gone,
-                _ => Verdict::Failed { retry_after: answer.retry_after },
-            },
-            Outcome::Failed(_) => Verdict::Failed { retry_after: None },
-        };
-        if let Some(delivery) = self.delivery(id) {
-            delivery.flights[number].ended = Some((now, verdict));
-        }
-        Ok(())
-    }
-
-    fn landed(&mut self, id: DeliveryId) {
-        self.in_flight -= 1;
-        if let Some(hook) = self.hooks.get_mut(&id.endpoint) {
-            hook.in_flight -= 1;
-        }
     }
 
     /// The engine knows now that these endpoints have stopped.
@@ -392,14 +297,21 @@ impl Model {
             if hook.standing != Standing::Running || busy {
                 continue;
             }
-            for (message, delivery) in deliveries {
+            let waits = |one: &Delivery| one.state == DeliveryState::Pending;
+            if hook.ordered && deliveries.values().any(|one| one.resent && waits(one)) {
+                continue;
+            }
+            // In an ordered queue the others wait for the first.
+            let looked_at = if hook.ordered { 1 } else { usize::MAX };
+            let pending = deliveries.iter().filter(|(_, one)| waits(one)).take(looked_at);
+            for (message, delivery) in pending {
                 let ran_out = delivery.lease.map_or(delivery.due, |(lease, of)| {
                     if of == life { lease.until } else { delivery.due }
                 });
                 let since = delivery.due.max(ran_out);
                 let id = DeliveryId { message: *message, endpoint: *endpoint };
                 ensure!(
-                    delivery.state != DeliveryState::Pending || since + slack > now,
+                    since + slack > now,
                     "{:?} was due {:?} ago and nobody cares",
                     Short(id),
                     now.since(since)
@@ -452,33 +364,6 @@ impl Model {
             deliveries.values().filter(|one| one.state == DeliveryState::Pending).count()
         };
         running.map(|(_, deliveries)| pending(deliveries)).sum()
-    }
-}
-
-impl Delivery {
-    fn may_start(
-        &mut self,
-        id: DeliveryId,
-        life: u32,
-        now: Timestamp,
-        timeout: Duration,
-        standing: Standing,
-    ) -> Kept {
-        let mut flying = self.flights.iter().filter(|one| one.ended.is_none() && !one.void);
-        ensure!(flying.next().is_none(), "{:?} is in flight twice", Short(id));
-        let overtaken = self.overtaken.is_some_and(|lease| lease.until >= now + timeout);
-        if standing == Standing::Deleted || overtaken {
-            return Ok(());
-        }
-        ensure!(self.state == DeliveryState::Pending, "{:?} is {:?}", Short(id), self.state);
-        ensure!(self.due <= now, "{:?} is too early by {:?}", Short(id), self.due.since(now));
-        let until = self.claimed_until(life, now);
-        ensure!(
-            until.is_some_and(|until| until >= now + timeout),
-            "{:?} was sent without a claim",
-            Short(id)
-        );
-        Ok(())
     }
 }
 

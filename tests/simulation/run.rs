@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookwright::domain::{Application, EndpointId, MessageId, Timestamp};
+use hookwright::domain::{Application, EndpointId, MessageId, ThrottleRate, Timestamp};
 use hookwright::engine::{EngineParts, IntakeLimits, Pending};
 use hookwright::entropy::Entropy;
 use hookwright::environment::Environments;
@@ -132,7 +132,14 @@ impl Run {
         for number in 0..plan.endpoints {
             let application = self.dice.pick(&self.applications);
             let channels = people::channels(&mut self.dice.clone());
-            let endpoint = people::endpoint(&world, &self.entropy, application, number, channels);
+            let mut endpoint =
+                people::endpoint(&world, &self.entropy, application, number, channels);
+            let mut dice = Dice::new(plan.seed, 200 + number as u64);
+            endpoint.ordered = dice.percent(20);
+            endpoint.throttle_rate = match dice.percent(15) {
+                true => ThrottleRate::new(*dice.pick(&[1, 2, 5, 20])),
+                false => None,
+            };
             let contract = self.environments.get(&application.environment).contract.clone();
             world.model().created(&endpoint, contract, number);
             self.dice.next();

@@ -87,7 +87,9 @@ pub(crate) fn at_the_end(model: &Model, life: &Life) -> Kept {
                 known.state,
                 known.attempts
             );
-            ensure!(row.next_at.is_none_or(|at| at == known.due), "{:?}: due", Short(row.id));
+            let ordered = model.hooks[&row.id.endpoint].ordered;
+            let due = ordered || row.next_at.is_none_or(|at| at == known.due);
+            ensure!(due, "{:?}: due", Short(row.id));
             let numbers = numbers.remove(&row.id.endpoint).unwrap_or_default();
             one_delivery(row.id, known, numbers)?;
             states.insert(row.id, row.state);
