@@ -62,11 +62,14 @@ impl Model {
         let running =
             self.hooks.get(&endpoint).is_some_and(|one| one.standing == Standing::Running);
         ensure!(running || claimed.jobs.is_empty(), "claimed for an endpoint that stands still");
+        let ordered = self.hooks.get(&endpoint).is_some_and(|one| one.ordered);
         for job in &claimed.jobs {
             let id = job.delivery();
             let delivery = self.delivery(id).ok_or("claimed what never was")?;
             ensure!(delivery.state == DeliveryState::Pending, "{:?} is done", Short(id));
-            ensure!(delivery.due <= now, "{:?} was claimed before it was due", Short(id));
+            // What is new has no time to wait for but its turn.
+            let due = delivery.due <= now || ordered && delivery.failed_in_round == 0;
+            ensure!(due, "{:?} was claimed before it was due", Short(id));
             let before = delivery.claimed_until(life, now);
             ensure!(before.is_none(), "{:?} was claimed twice", Short(id));
             ensure!(
@@ -77,7 +80,6 @@ impl Model {
             );
             (delivery.lease, delivery.by_hand) = (Some((lease, life)), false);
         }
-        let ordered = self.hooks.get(&endpoint).is_some_and(|one| one.ordered);
         if running && !ordered {
             let left = self.deliveries.get(&endpoint).into_iter().flat_map(BTreeMap::values);
             let others = |one: &&Delivery| one.lease.is_none_or(|(held, _)| held != lease);
