@@ -67,6 +67,8 @@ pub(super) struct Lanes {
     watched: Option<Timestamp>,
     /// The latest time that was told.
     now: Timestamp,
+    /// Nothing more is sent by this process, so nothing more is worth claiming.
+    stopping: bool,
 }
 
 impl Lanes {
@@ -89,6 +91,7 @@ impl Lanes {
             paced_from: now + THROTTLE_WINDOW,
             watched: None,
             now,
+            stopping: false,
         }
     }
 
@@ -102,7 +105,7 @@ impl Lanes {
     /// the store it may not, or it would overtake them. An ordered endpoint's never is: those
     /// who publish at the same time bring theirs in any order.
     pub(super) fn has_room(&self, endpoint: &Endpoint, now: Timestamp) -> bool {
-        if endpoint.ordered {
+        if endpoint.ordered || self.stopping {
             return false;
         }
         let share = self.share(endpoint.application_id);
@@ -240,6 +243,7 @@ impl Lanes {
 
     /// Empties every lane, for a graceful stop.
     pub(super) fn empty_all(&mut self) -> Vec<Job> {
+        self.stopping = true;
         let mut ids: Vec<EndpointId> = self.lanes.keys().copied().collect();
         ids.sort_unstable();
         ids.into_iter().flat_map(|id| self.empty(id)).collect()

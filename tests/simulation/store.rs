@@ -50,9 +50,10 @@ impl SimulatedStore {
 
     fn check_held(&self) {
         let world = &self.world;
-        // What is told late isn't held yet.
-        if world.plan.store_slow == 0 {
-            world.check(world.model().held(world.now()));
+        // What is told late isn't held yet, and what could not be given back isn't any more.
+        let model = world.model();
+        if world.plan.store_slow == 0 && !model.keeps_claims {
+            world.check(model.held(world.now()));
         }
     }
 
