@@ -20,6 +20,10 @@ use crate::environment::{Environment, Environments};
 use crate::sender::Guard;
 use crate::telemetry::LogFormat;
 
+mod retention;
+
+use retention::{Kept, retention};
+
 /// The file that is read where none is named, if it is there.
 const DEFAULT_FILE: &str = "hookwright.toml";
 
@@ -28,6 +32,9 @@ const DEFAULT_ENVIRONMENT: &str = "production";
 
 /// The contract that is spoken where none is named.
 const DEFAULT_CONTRACT: &str = "standard";
+
+/// Free disk below which no new events are accepted, in bytes.
+const DISK_RESERVE_BYTES: u64 = 256 << 20;
 
 /// A secret shorter than this could be guessed.
 const ADMIN_KEY_MIN_BYTES: usize = 16;
@@ -93,12 +100,31 @@ pub struct Settings {
     /// Bytes of payloads held in memory altogether [default: 268435456]
     #[arg(long, env = "HOOKWRIGHT_HELD_BYTES", value_name = "BYTES")]
     held_bytes: Option<usize>,
+    /// Publishes that may wait for the store; further ones are answered 503 [default: 8192]
+    #[arg(long, env = "HOOKWRIGHT_WAITING_PUBLISHES", value_name = "N")]
+    waiting_publishes: Option<usize>,
+    /// Bytes of publishes that may wait for the store [default: 268435456]
+    #[arg(long, env = "HOOKWRIGHT_WAITING_PUBLISH_BYTES", value_name = "BYTES")]
+    waiting_publish_bytes: Option<usize>,
+    /// How long a publish may wait for the store before it is answered 503 [default: 10s]
+    #[arg(long, env = "HOOKWRIGHT_PUBLISH_WAIT", value_name = "DURATION", value_parser = duration)]
+    #[serde(default, deserialize_with = "optional_duration")]
+    publish_wait: Option<Duration>,
+    /// Free disk below which new events are refused, so that outcomes can still be recorded; 0 for none [default: 268435456]
+    #[arg(long, env = "HOOKWRIGHT_DISK_RESERVE_BYTES", value_name = "BYTES")]
+    disk_reserve_bytes: Option<u64>,
     /// Readers that wait for new events altogether [default: 4096]
     #[arg(long, env = "HOOKWRIGHT_WAITING_READERS", value_name = "N")]
     waiting_readers: Option<usize>,
     /// Readers that wait for new events of one application [default: 64]
     #[arg(long, env = "HOOKWRIGHT_WAITING_READERS_PER_APPLICATION", value_name = "N")]
     waiting_readers_per_application: Option<usize>,
+    /// How long messages, deliveries and attempts are kept: a duration, or forever [default: 90d]
+    #[arg(long, env = "HOOKWRIGHT_RETENTION", value_name = "DURATION|forever")]
+    retention: Option<Kept>,
+    /// How long payloads and receivers' answers are kept [default: as long as their messages]
+    #[arg(long, env = "HOOKWRIGHT_PAYLOAD_RETENTION", value_name = "DURATION|forever")]
+    payload_retention: Option<Kept>,
     /// The address that deliveries leave from [default: the system's choice]
     #[arg(long, env = "HOOKWRIGHT_SOURCE_ADDRESS", value_name = "IP")]
     source_address: Option<IpAddr>,
@@ -151,6 +177,8 @@ struct EnvironmentSettings {
     contract: Option<String>,
     allow_private: Option<Vec<IpNet>>,
     allow_http: Option<bool>,
+    retention: Option<Kept>,
+    payload_retention: Option<Kept>,
 }
 
 /// The configuration, complete and checked.
@@ -167,6 +195,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     pub api: crate::api::ApiLimits,
     pub lanes: crate::engine::LaneLimits,
+    pub intake: crate::engine::IntakeLimits,
+    pub disk_reserve_bytes: u64,
     pub waiting: crate::store::WaitingLimits,
     pub source_address: Option<IpAddr>,
     pub tls_ca_file: Option<PathBuf>,
@@ -253,8 +283,14 @@ impl Settings {
             window,
             held,
             held_bytes,
+            waiting_publishes,
+            waiting_publish_bytes,
+            publish_wait,
+            disk_reserve_bytes,
             waiting_readers,
             waiting_readers_per_application,
+            retention,
+            payload_retention,
             source_address,
             tls_ca_file,
             user_agent,
@@ -271,6 +307,7 @@ impl Settings {
         let api = crate::api::ApiLimits::default();
         let lanes = crate::engine::LaneLimits::default();
         let waiting = crate::store::WaitingLimits::default();
+        let intake = self.intake()?;
         Ok(Config {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8071))),
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("data")),
@@ -302,6 +339,8 @@ impl Settings {
                 held: positive("held", self.held, lanes.held)?,
                 held_bytes: positive("held_bytes", self.held_bytes, lanes.held_bytes)?,
             },
+            intake,
+            disk_reserve_bytes: self.disk_reserve_bytes.unwrap_or(DISK_RESERVE_BYTES),
             waiting: crate::store::WaitingLimits {
                 readers: positive("waiting_readers", self.waiting_readers, waiting.readers)?,
                 readers_per_application: positive(
@@ -344,7 +383,25 @@ impl Settings {
         })
     }
 
+    fn intake(&self) -> anyhow::Result<crate::engine::IntakeLimits> {
+        let defaults = crate::engine::IntakeLimits::default();
+        let wait = self.publish_wait.unwrap_or(defaults.wait);
+        if wait.is_zero() {
+            bail!("publish_wait must be longer than 0");
+        }
+        Ok(crate::engine::IntakeLimits {
+            waiting: positive("waiting_publishes", self.waiting_publishes, defaults.waiting)?,
+            waiting_bytes: positive(
+                "waiting_publish_bytes",
+                self.waiting_publish_bytes,
+                defaults.waiting_bytes,
+            )?,
+            wait,
+        })
+    }
+
     fn environments(&self) -> anyhow::Result<Environments> {
+        retention(self.retention, self.payload_retention)?;
         let other = self.environment("other", &EnvironmentSettings::default())?;
         let mut configured = Vec::new();
         for (name, settings) in &self.environments {
@@ -368,11 +425,17 @@ impl Settings {
             .with_context(|| format!("environment {name}"))?;
         let mut allow_private = self.allow_private.clone().unwrap_or_default();
         allow_private.extend(settings.allow_private.iter().flatten());
+        let retention = retention(
+            settings.retention.or(self.retention),
+            settings.payload_retention.or(self.payload_retention),
+        )
+        .with_context(|| format!("environment {name}"))?;
         Ok(Environment {
             name: Arc::from(name),
             contract,
             guard: Guard::new(allow_private),
             allow_http: settings.allow_http.or(self.allow_http).unwrap_or(false),
+            retention,
         })
     }
 }

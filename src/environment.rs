@@ -1,11 +1,11 @@
 //! Environments: the outermost wall, each with the contract that it speaks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::contract::Contract;
-use crate::domain::{operations_of, parent_of_operations};
+use crate::domain::{Retention, operations_of, parent_of_operations};
 use crate::sender::Guard;
 
 /// An environment as configured.
@@ -17,6 +17,8 @@ pub struct Environment {
     pub guard: Guard,
     /// Whether `http://` endpoints are allowed although the contract wants `https://`.
     pub allow_http: bool,
+    /// How long its messages and their content are kept.
+    pub retention: Retention,
 }
 
 impl Environment {
@@ -33,6 +35,7 @@ impl Environment {
             contract: Contract::operational(),
             guard: self.guard.clone(),
             allow_http: self.allow_http,
+            retention: self.retention,
         }
     }
 }
@@ -70,6 +73,14 @@ impl Environments {
         let operational = Contract::operational().retry().timeout;
         let longest = all.map(|environment| environment.contract.retry().timeout).max();
         longest.map_or(operational, |longest| longest.max(operational))
+    }
+
+    /// The ages at which messages of some environment have something due, the highest first.
+    pub fn retention_ages(&self) -> Vec<Duration> {
+        let all = self.configured.values().chain([&self.other]);
+        let ages: BTreeSet<Duration> =
+            all.flat_map(|environment| environment.retention.ages()).collect();
+        ages.into_iter().rev().collect()
     }
 
     pub fn configured(&self) -> impl Iterator<Item = &Arc<Environment>> {

@@ -1,12 +1,16 @@
 //! What every store must do. Each case is written against `dyn Store` and runs on each store;
 //! what only one of them has (files, other processes) is tested beside it.
 
+#[path = "store_conformance/ageing.rs"]
+mod ageing;
 #[path = "store_conformance/claiming.rs"]
 mod claiming;
 #[path = "store_conformance/endpoints.rs"]
 mod endpoints;
 #[path = "store_conformance/events.rs"]
 mod events;
+#[path = "store_conformance/leases.rs"]
+mod leases;
 #[path = "store_conformance/ledger.rs"]
 mod ledger;
 #[path = "store_conformance/lists.rs"]
@@ -71,6 +75,7 @@ macro_rules! conformance {
             publishing::callers_that_go_away_do_no_harm,
             publishing::ten_threads_publish_and_record_at_the_same_time,
             publishing::a_room_that_panics_fails_its_own_message_and_loses_no_other,
+            publishing::what_its_publisher_gave_up_is_not_stored,
             events::events_come_in_the_order_of_their_commits,
             events::a_page_of_events_has_a_limit_of_events_and_of_bytes,
             events::looking_for_a_rare_type_is_done_in_steps,
@@ -86,6 +91,10 @@ macro_rules! conformance {
             claiming::recovery_voids_all_leases_and_later_ones_count_again,
             claiming::the_backlog_names_each_deliverable_endpoint_once,
             claiming::everything_is_still_there_after_a_restart,
+            leases::a_late_failure_leaves_the_newer_claim_alone,
+            leases::a_late_release_leaves_the_newer_claim_alone,
+            leases::a_late_success_of_the_same_turn_counts,
+            leases::what_was_resent_is_not_moved_by_the_attempt_before,
             recording::each_outcome_moves_its_delivery_on,
             recording::an_attempt_is_recorded_once,
             recording::late_outcomes_change_nothing_but_the_list_of_attempts,
@@ -107,6 +116,12 @@ macro_rules! conformance {
             lists::messages_are_filtered,
             lists::attempts_are_filtered,
             lists::attempts_read_back_as_recorded,
+            ageing::what_is_old_goes_whole_and_step_by_step,
+            ageing::what_is_pending_is_left_until_it_has_ended,
+            ageing::content_goes_first_and_the_log_line_stays,
+            ageing::each_environment_has_its_own_time,
+            ageing::ids_go_on_growing_when_the_newest_message_was_removed,
+            ageing::an_outcome_that_comes_too_late_leaves_nothing_behind,
             ledger::it_adds_up_after_every_step_of_a_random_history,
         }
     };

@@ -57,7 +57,8 @@ struct AttemptOut {
     response_duration_ms: u64,
     /// 0 where there was no answer.
     response_status_code: u16,
-    /// The first KiB of the answer's body.
+    /// The first KiB of the answer's body. It and the headers are kept as long as the message's
+    /// payload.
     response: String,
     /// Whether the answer had more body than is kept.
     response_truncated: bool,

@@ -54,6 +54,12 @@ pub(super) struct EndpointOut {
     /// Whole groups that it takes beside these types.
     filter_groups: Option<Vec<String>>,
     channels: Option<Vec<String>>,
+    /// The older name of `throttleRate`.
+    rate_limit: Option<u16>,
+    /// How many attempts may start in any one second.
+    throttle_rate: Option<u16>,
+    /// Whether it gets its events one by one, in the order of publishing.
+    ordered: bool,
     /// `webhook` or `websocket`.
     transport: &'static str,
     method: &'static str,
@@ -111,6 +117,9 @@ impl From<&Endpoint> for EndpointOut {
             filter_types: endpoint.subscription.types().map(<[String]>::to_vec),
             filter_groups: endpoint.subscription.groups().map(<[String]>::to_vec),
             channels: endpoint.channels.clone(),
+            rate_limit: endpoint.throttle_rate.map(|rate| rate.get()),
+            throttle_rate: endpoint.throttle_rate.map(|rate| rate.get()),
+            ordered: endpoint.ordered,
             transport: endpoint.transport.as_str(),
             method: endpoint.method.as_str(),
             auth: (&endpoint.auth).into(),
@@ -263,6 +272,8 @@ fn blank(state: &ApiState, application: &Application, caller: &Caller) -> Endpoi
         headers: Vec::new(),
         subscription: Subscription::All,
         channels: None,
+        throttle_rate: None,
+        ordered: false,
         metadata: Metadata::new(),
         state: EndpointState::Enabled,
         secrets: Vec::new(),
@@ -360,6 +371,14 @@ struct EndpointPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<String>>)]
     channels: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u16>, minimum = 1)]
+    throttle_rate: Option<Option<i64>>,
+    /// The older name of `throttleRate`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u16>, minimum = 1)]
+    rate_limit: Option<Option<i64>>,
+    ordered: Option<bool>,
     metadata: Option<Metadata>,
     transport: Option<String>,
     method: Option<String>,
@@ -372,7 +391,14 @@ struct EndpointPatch {
 impl EndpointPatch {
     /// The whole input that amounts to this change.
     fn onto(self, endpoint: &Endpoint) -> EndpointIn {
+        let (throttle_rate, rate_limit) = match (self.throttle_rate, self.rate_limit) {
+            (None, None) => (endpoint.throttle_rate.map(|rate| rate.get().into()), None),
+            (throttle_rate, rate_limit) => (throttle_rate.flatten(), rate_limit.flatten()),
+        };
         EndpointIn {
+            throttle_rate,
+            rate_limit,
+            ordered: self.ordered,
             url: self.url.unwrap_or_else(|| endpoint.url.clone()),
             description: Some(self.description.unwrap_or_else(|| endpoint.description.clone())),
             uid: self.uid.unwrap_or_else(|| endpoint.uid.clone()),

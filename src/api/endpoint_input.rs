@@ -12,7 +12,7 @@ use super::names::Checks;
 use super::{ApiState, catalog};
 use crate::domain::{
     ALL_EVENTS, Auth, Endpoint, EndpointState, Metadata, Method, Result, SecretText, Subscription,
-    Timestamp, Transport,
+    ThrottleRate, Timestamp, Transport,
 };
 use crate::environment::Environment;
 use crate::sender::MAX_URL_BYTES;
@@ -48,6 +48,21 @@ pub(super) struct EndpointIn {
     pub(super) filter_groups: Option<Option<Vec<String>>>,
     /// The channels it listens on; all of them where left out.
     pub(super) channels: Option<Vec<String>>,
+    /// How many attempts may start in any one second, retries and resends included; no limit
+    /// where left out. What is beyond it waits. It also holds for the second after a change of
+    /// this field and after a restart of the server.
+    #[schema(value_type = Option<u16>, minimum = 1)]
+    pub(super) throttle_rate: Option<i64>,
+    /// The older name of `throttleRate`.
+    #[schema(value_type = Option<u16>, minimum = 1)]
+    pub(super) rate_limit: Option<i64>,
+    /// Whether it gets its events one by one, in the order in which they were published: the
+    /// next one goes out when the one before was received, has failed for good or was dropped.
+    /// So one that fails holds up all behind it until its retries are used up. `false` where
+    /// left out on creation. When it is switched on, what waits for a retry then takes its turn
+    /// at the time of that retry; everything published later is in order. What a person resends
+    /// goes at once, and where it fails, takes its turn by the time of the resend.
+    pub(super) ordered: Option<bool>,
     pub(super) metadata: Option<Metadata>,
     /// How deliveries travel, where the contract gives a choice: `webhook` to an `https://` URL,
     /// or `websocket` to a `wss://` one.
@@ -97,6 +112,7 @@ impl EndpointIn {
     pub(super) fn apply_to(self, endpoint: Endpoint, now: Timestamp) -> Draft {
         let transport = self.transport.map(|text| text.parse().map_err(|()| text));
         let method = self.method.map(|text| text.parse().map_err(|()| text));
+        let rates = [self.throttle_rate, self.rate_limit];
         let groups = self
             .filter_groups
             .unwrap_or_else(|| endpoint.subscription.groups().map(<[String]>::to_vec));
@@ -108,12 +124,13 @@ impl EndpointIn {
             state: switched(endpoint.state, self.disabled, now),
             subscription: Subscription::new(self.filter_types, groups),
             channels: self.channels,
+            ordered: self.ordered.unwrap_or(endpoint.ordered),
             metadata: self.metadata.unwrap_or_default(),
             auth: self.auth.map_or(endpoint.auth, Auth::from),
             headers: self.headers.map_or(endpoint.headers, secret_headers),
             ..endpoint
         };
-        Draft { endpoint, transport, method }
+        Draft { endpoint, transport, method, rates }
     }
 }
 
@@ -124,6 +141,8 @@ pub(super) struct Draft {
     transport: Option<Result<Transport, String>>,
     /// The method asked for, or the text that isn't one.
     method: Option<Result<Method, String>>,
+    /// `throttleRate`, and its older name.
+    rates: [Option<i64>; 2],
 }
 
 pub(super) fn secret_headers(headers: BTreeMap<String, String>) -> Vec<(String, SecretText)> {
@@ -171,6 +190,7 @@ impl Draft {
             }
             Some(Err(text)) => checks.refuse("method", format!("`{text}` is not an HTTP method")),
         }
+        endpoint.throttle_rate = check_rates(&mut checks, self.rates);
         let destination = (endpoint.transport, &endpoint.url);
         if was.is_none_or(|was| (was.transport, &was.url) != destination) {
             check_url(&mut checks, environment, destination);
@@ -189,6 +209,21 @@ impl Draft {
         checks.finish()?;
         Ok(endpoint)
     }
+}
+
+/// The rate that goes by two names, and may be given by either or both.
+fn check_rates(checks: &mut Checks, rates: [Option<i64>; 2]) -> Option<ThrottleRate> {
+    for (field, rate) in ["throttleRate", "rateLimit"].into_iter().zip(rates) {
+        let valid = |rate| u16::try_from(rate).is_ok_and(|rate| rate > 0);
+        if rate.is_some_and(|rate| !valid(rate)) {
+            checks.refuse(field, format!("Must be from 1 to {}, or null", u16::MAX));
+        }
+    }
+    let [rate, older] = rates;
+    if rate.is_some() && older.is_some() && rate != older {
+        checks.refuse("rateLimit", "Must be the same as `throttleRate`, or be left out");
+    }
+    rate.or(older).and_then(|rate| u16::try_from(rate).ok()).and_then(ThrottleRate::new)
 }
 
 fn check_url(

@@ -165,7 +165,8 @@ async fn send_to_endpoint(
     let endpoint = endpoint::find(&state, &caller, (app_id.clone(), endpoint_id)).await?;
     let message = test_message(&state, &caller, app_id, input).await?;
     let message = NewMessage { audience: Audience::Only(endpoint.id), ..message };
-    let message = publish(&state, &caller, message).await?.message;
+    let place = state.engine.admit(message.payload.len())?;
+    let message = publish(&state, &caller, message, place).await?.message;
     Ok((StatusCode::ACCEPTED, Json(MessageOut::new(&message, true))))
 }
 
@@ -197,7 +198,8 @@ async fn send_to_application(
     caller.application(&state, app_id.clone()).await?;
     let message = test_message(&state, &caller, app_id, input).await?;
     let message = NewMessage { audience: Audience::ActiveSubscribers, ..message };
-    let published = publish(&state, &caller, message).await?;
+    let place = state.engine.admit(message.payload.len())?;
+    let published = publish(&state, &caller, message, place).await?;
     let message = MessageOut::new(&published.message, true);
     Ok((StatusCode::ACCEPTED, Json(TestOut { message, deliveries: published.deliveries })))
 }

@@ -63,7 +63,10 @@ pub(super) async fn read_body(request: Request, state: &ApiState) -> Result<Byte
 
 /// Reads JSON. The fast reader says yes or no; only where it says no does the slower one find
 /// out at which field.
-fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+///
+/// # Errors
+/// `bad_request` where it isn't JSON, or the fields that are wrong.
+pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let error = match serde_json::from_slice(bytes) {
         Ok(value) => return Ok(value),
         Err(error) => error,

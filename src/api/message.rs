@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -13,17 +13,20 @@ use utoipa_axum::routes;
 
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody, ValidationBody};
-use super::extract::{Body, Path, Query};
+use super::extract::{self, Path, Query};
 use super::names::Checks;
 use super::page::{List, Order, PageQuery};
 use super::{ApiState, catalog, payload};
 use crate::contract::{Contract, Schema, SchemaError};
 use crate::domain::{Audience, Error, FieldError, Message, Reference, Result, Timestamp};
-use crate::engine::Published;
+use crate::engine::{Place, Published};
 use crate::store::{MessageFilter, NewMessage};
 
 /// Channels or tags of one message.
 const LABELS_MAX: usize = 10;
+
+/// What stands for a payload that is no longer kept, as the Svix server has it.
+const EXPIRED_PAYLOAD: &str = r#"{"expired":true}"#;
 
 pub(super) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get))
@@ -68,9 +71,11 @@ pub(super) struct MessageOut {
     id: String,
     event_id: Option<String>,
     event_type: String,
-    /// Empty where it was not asked for.
+    /// Empty where it was not asked for, and `{"expired":true}` where it is no longer kept.
     #[schema(value_type = Object)]
     payload: Box<RawValue>,
+    /// Whether the payload is no longer kept. Such a message can't be sent again.
+    payload_expired: bool,
     channels: Option<Vec<String>>,
     tags: Option<Vec<String>>,
     timestamp: String,
@@ -80,13 +85,27 @@ pub(super) struct MessageOut {
 
 impl MessageOut {
     pub(super) fn new(message: &Message, with_content: bool) -> MessageOut {
-        let payload = if with_content { &*message.payload } else { "{}" };
+        let payload = match (with_content, message.payload_expired()) {
+            (false, _) => None,
+            (true, true) => Some(EXPIRED_PAYLOAD),
+            (true, false) => Some(&*message.payload),
+        };
+        let payload = payload.and_then(|text| RawValue::from_string(text.to_owned()).ok());
+        MessageOut::with_payload(message, payload)
+    }
+
+    /// With this payload, or with an empty one.
+    fn with_payload(message: &Message, payload: Option<Box<RawValue>>) -> MessageOut {
         let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
         MessageOut {
             id: message.id.to_string(),
             event_id: message.event_id.clone(),
             event_type: message.event_type.clone(),
-            payload: RawValue::from_string(payload.to_owned()).unwrap_or_default(),
+            payload: payload.unwrap_or_else(|| {
+                // As Svix shows a payload that was not asked for.
+                RawValue::from_string("{}".to_owned()).unwrap_or_default()
+            }),
+            payload_expired: message.payload_expired(),
             channels: some(&message.channels),
             tags: some(&message.tags),
             timestamp: message.created_at.to_string(),
@@ -117,18 +136,23 @@ async fn create(
     caller: Caller,
     Path(app_id): Path<String>,
     Query(query): Query<ContentQuery>,
-    Body(input): Body<MessageIn>,
+    request: Request,
 ) -> ApiResult<(StatusCode, Json<MessageOut>)> {
+    let body = extract::read_body(request, &state).await?;
+    // From here on there will be copies of it.
+    let place = state.engine.admit(body.len())?;
+    let input: MessageIn = extract::parse_json(&body)?;
+    drop(body);
     input.check(&caller.environment.contract)?;
+    let shown = query.with_content.unwrap_or(true).then(|| input.payload.clone());
     let message = NewMessage {
         event_id: input.event_id,
         channels: input.channels.unwrap_or_default(),
         tags: input.tags.unwrap_or_default(),
         ..new_message(&state, &caller, app_id, input.event_type, input.payload)
     };
-    let message = publish(&state, &caller, message).await?.message;
-    let shown = MessageOut::new(&message, query.with_content.unwrap_or(true));
-    Ok((StatusCode::ACCEPTED, Json(shown)))
+    let message = publish(&state, &caller, message, place).await?.message;
+    Ok((StatusCode::ACCEPTED, Json(MessageOut::with_payload(&message, shown))))
 }
 
 /// A message for all who take it, with nothing that may be left out.
@@ -164,6 +188,7 @@ pub(super) async fn publish(
     state: &ApiState,
     caller: &Caller,
     message: NewMessage,
+    place: Place,
 ) -> Result<Published> {
     let event_type = &message.event_type;
     let Some(entry) = catalog::entry(state, &caller.environment, event_type).await? else {
@@ -174,7 +199,7 @@ pub(super) async fn publish(
     if let Some(schema) = &entry.schema {
         check_schema(schema, &message.payload)?;
     }
-    state.engine.publish(NewMessage { event_group: entry.group, ..message }).await
+    state.engine.publish(NewMessage { event_group: entry.group, ..message }, place).await
 }
 
 /// A payload has to be what the catalog documents.

@@ -10,6 +10,10 @@ use crate::domain::LedgerLine;
 use crate::entropy::Entropy;
 use crate::store::Store;
 
+/// What stands below the table where something was removed.
+const REMOVED_EXPLAINED: &str = "\nREMOVED deliveries had ended and grew older than `retention`: \
+    their rows are gone, the totals go on counting them.";
+
 #[derive(Args)]
 pub(super) struct LedgerArgs {
     /// Print JSON, one object an application
@@ -44,6 +48,7 @@ fn json(lines: &[LedgerLine]) -> String {
                 "failed": line.failed,
                 "pending": line.pending,
                 "discarded": line.discarded,
+                "removed": line.removed,
                 "adds_up": line.adds_up(),
             })
             .to_string()
@@ -53,13 +58,10 @@ fn json(lines: &[LedgerLine]) -> String {
 }
 
 fn table(lines: &[LedgerLine]) -> String {
-    let row = |cells: [&str; 8]| {
-        let [environment, application, accepted, succeeded, failed, pending, discarded, verdict] =
-            cells;
-        format!(
-            "{environment:<16} {application:<28} {accepted:>10} {succeeded:>10} {failed:>10} \
-             {pending:>10} {discarded:>10}  {verdict}"
-        )
+    let row = |cells: [&str; 9]| {
+        let [environment, application, counts @ .., verdict] = cells;
+        let counts = counts.map(|count| format!("{count:>10}")).join(" ");
+        format!("{environment:<16} {application:<28} {counts}  {verdict}")
     };
     let mut rows = vec![row([
         "ENVIRONMENT",
@@ -69,6 +71,7 @@ fn table(lines: &[LedgerLine]) -> String {
         "FAILED",
         "PENDING",
         "DISCARDED",
+        "REMOVED",
         "",
     ])];
     for line in lines {
@@ -81,6 +84,7 @@ fn table(lines: &[LedgerLine]) -> String {
             &line.failed.to_string(),
             &line.pending.to_string(),
             &line.discarded.to_string(),
+            &line.removed.to_string(),
             if line.adds_up() { "adds up" } else { "DOES NOT ADD UP" },
         ]));
     }
@@ -93,7 +97,11 @@ fn table(lines: &[LedgerLine]) -> String {
         &sum(|line| line.failed),
         &sum(|line| line.pending),
         &sum(|line| line.discarded),
+        &sum(|line| line.removed),
         if lines.iter().all(LedgerLine::adds_up) { "adds up" } else { "DOES NOT ADD UP" },
     ]));
+    if lines.iter().any(|line| line.removed > 0) {
+        rows.push(REMOVED_EXPLAINED.to_owned());
+    }
     rows.join("\n")
 }

@@ -11,6 +11,7 @@ mod demo;
 mod key;
 mod ledger;
 pub mod serve;
+mod store;
 
 /// A webhook server that speaks your company's own webhook contract.
 #[derive(Parser)]
@@ -37,6 +38,11 @@ enum Command {
     },
     /// Show what became of everything that was accepted, and whether it adds up
     Ledger(Box<ledger::LedgerArgs>),
+    /// Look after the store's file
+    Store {
+        #[command(subcommand)]
+        command: store::StoreCommand,
+    },
     /// Print the OpenAPI description of the native API
     Openapi,
 }
@@ -50,6 +56,7 @@ pub fn run() -> ExitCode {
         Command::Key(args) => key::run(*args),
         Command::Contract { command } => contract::run(command),
         Command::Ledger(args) => ledger::run(&args),
+        Command::Store { command } => store::run(command),
         Command::Openapi => print(&crate::api::openapi_json()),
     };
     match result {

@@ -27,7 +27,7 @@ use crate::store::{MasterKey, Store, Vault};
 use crate::telemetry;
 
 /// The embedded store within the data directory.
-const STORE_FILE: &str = "hookwright.db";
+pub(super) const STORE_FILE: &str = "hookwright.db";
 
 /// The master key within the data directory.
 const MASTER_KEY_FILE: &str = "master.key";
@@ -103,11 +103,12 @@ impl Server {
         let store: Arc<dyn Store> = Arc::new(open_store(config, &entropy)?);
         let engine = Engine::start(EngineParts {
             store: store.clone(),
-            sender: sender(config, clock.clone(), resolver)?,
+            network: Arc::new(sender(config, clock.clone(), resolver)?),
             environments: config.environments.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
             limits: config.lanes,
+            intake: config.intake,
         })
         .await?;
         let authenticator = Arc::new(Authenticator::new(
@@ -213,14 +214,18 @@ fn open_store(config: &Config, entropy: &Entropy) -> anyhow::Result<SqliteStore>
     };
     let path = dir.join(STORE_FILE);
     let vault = Vault::new(key, entropy.clone());
-    let options = SqliteOptions { waiting: config.waiting, ..SqliteOptions::default() };
+    let options = SqliteOptions {
+        waiting: config.waiting,
+        disk_reserve_bytes: config.disk_reserve_bytes,
+        ..SqliteOptions::default()
+    };
     SqliteStore::open(&path, vault, options)
         .with_context(|| format!("the store {}", path.display()))
 }
 
 /// Takes the data directory for this process. A second server on the same store would take
 /// over the deliveries that this one has in flight.
-fn lock_data_dir(dir: &Path) -> anyhow::Result<File> {
+pub(super) fn lock_data_dir(dir: &Path) -> anyhow::Result<File> {
     make_private_dir(dir)?;
     let path = dir.join(LOCK_FILE);
     let file = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;

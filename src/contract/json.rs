@@ -6,7 +6,7 @@ mod lookup;
 use std::borrow::Cow;
 use std::fmt;
 
-pub(super) use self::lookup::{content, items, member, scalar_text, with_member};
+pub(super) use self::lookup::{MemberPlaces, content, items, member, scalar_text, with_member};
 use super::number;
 
 /// How deep arrays and objects may be nested. Payloads are held to it when they come in.

@@ -6,6 +6,7 @@
 
 mod catalog;
 mod check;
+mod direct;
 mod encoding;
 mod file;
 mod filters;
@@ -76,7 +77,9 @@ pub use secret::{
     MAX_SECRET_BYTES, SecretEncoding, SecretKey, SecretKind, SecretOrigin, SecretRules, SecretScope,
 };
 pub use signature::{Algorithm, SignedBy};
-pub use template::{BODY_BYTES, HEADER_VALUE_BYTES, TEMPLATE_BYTES, TEMPLATE_FUEL};
+pub use template::{
+    BODY_BYTES, HEADER_VALUE_BYTES, TEMPLATE_BYTES, TEMPLATE_FUEL, TEMPLATE_FUEL_PER_BYTE,
+};
 pub use verifier::Language;
 pub use websocket::WireMessage;
 

@@ -152,6 +152,8 @@ impl Sample {
             headers: Vec::new(),
             subscription: Subscription::All,
             channels: None,
+            throttle_rate: None,
+            ordered: false,
             metadata: Metadata::new(),
             state: EndpointState::Enabled,
             secrets: self.secret.iter().map(|text| signing(text, None)).chain(replaced).collect(),

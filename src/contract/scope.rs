@@ -1,18 +1,21 @@
 //! What templates can name. Nothing else of a message or an endpoint is within their reach,
 //! secrets least of all.
 
-use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use minijinja::Value;
-use minijinja::value::{Enumerator, Object, ObjectRepr};
+use minijinja::value::Object;
 use url::{Position, Url};
 
 use super::RenderInput;
 use super::routes::Ids;
 use super::signature::{Algorithm, Named};
 use crate::domain::{Application, EndpointId, MessageId, SecretText, Timestamp};
+
+mod values;
+
+pub(super) use values::{Moment, RawText, Ready};
 
 /// Where a template stands in a contract, which decides what it can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +120,9 @@ struct Facts {
     attempt: u32,
     now: Timestamp,
     payload: Bytes,
+    /// The same for templates: one value for all of a request's, because it remembers where
+    /// its members are.
+    payload_value: OnceLock<Value>,
 }
 
 /// Lets a payload be sent without being copied.
@@ -147,7 +153,13 @@ impl Facts {
             attempt: input.attempt,
             now: input.now,
             payload: Bytes::from_owner(Payload(Arc::clone(&message.payload))),
+            payload_value: OnceLock::new(),
         }
+    }
+
+    fn payload_value(&self) -> Value {
+        let new = || Value::from_object(RawText::new(self.payload.clone()));
+        self.payload_value.get_or_init(new).clone()
     }
 
     fn message_id(&self) -> String {
@@ -238,6 +250,21 @@ impl Scope {
         Scope { signatures: Some(signatures.into()), ..Scope::of(Arc::clone(&self.facts)) }
     }
 
+    /// The length of the body, where it is known, in bytes.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The signatures that a format writes, the one by the current secret first.
+    pub(super) fn signatures(&self) -> Option<&[String]> {
+        self.signatures.as_deref()
+    }
+
+    /// The length of the payload, in bytes.
+    pub(super) fn payload_bytes(&self) -> usize {
+        self.facts.payload.len()
+    }
+
     /// The bytes of a name whose value is a raw text: for templates that are nothing else.
     pub(super) fn raw(&self, name: &str) -> Option<Bytes> {
         match name {
@@ -254,26 +281,34 @@ impl Scope {
 
 impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.get_value_by_str(key.as_str()?)
+        self.value(key.as_str()?)
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        let noun = |kind| Value::from_object(Noun { kind, facts: Arc::clone(&self.facts) });
+        self.value(key)
+    }
+}
+
+impl Scope {
+    /// The value of a name, or of a noun's member.
+    pub(super) fn lookup(&self, name: &str, member: Option<&str>) -> Option<Value> {
+        match member {
+            None => self.value(name),
+            Some(member) => self.facts.member(NounKind::of(name)?, member),
+        }
+    }
+
+    fn value(&self, key: &str) -> Option<Value> {
         let named = |all| {
             let named = Arc::clone(self.named.as_ref()?);
             Some(Value::from_object(NamedSignatures { named, all }))
         };
         Some(match key {
-            "payload" => Value::from_object(RawText(self.facts.payload.clone())),
+            "payload" => self.facts.payload_value(),
             "id" => Value::from(self.facts.message_id()),
             "timestamp" => Value::from_object(Moment(self.facts.now)),
             "environment" => Value::from(&*self.facts.application.environment),
-            "event" => noun(NounKind::Event),
-            "message" => noun(NounKind::Message),
-            "application" => noun(NounKind::Application),
-            "endpoint" => noun(NounKind::Endpoint),
-            "attempt" => noun(NounKind::Attempt),
-            "body" => Value::from_object(RawText(self.body.clone()?)),
+            "body" => Value::from_object(RawText::new(self.body.clone()?)),
             "method" => Value::from(self.method?),
             "url" => Value::from(without_query(self.url.as_ref()?)),
             "query" => Value::from(self.url.as_ref()?.query().unwrap_or_default()),
@@ -288,7 +323,10 @@ impl Object for Scope {
             // Empty where an endpoint has none, so that headers and expectations fall away.
             "secret" => Value::from(self.secret.as_deref().map_or("", SecretText::expose)),
             "challenge" => Value::from(&**self.challenge.as_ref()?),
-            _ => return None,
+            noun => {
+                let (kind, facts) = (NounKind::of(noun)?, Arc::clone(&self.facts));
+                Value::from_object(Noun { kind, facts })
+            }
         })
     }
 }
@@ -327,6 +365,19 @@ enum NounKind {
     Attempt,
 }
 
+impl NounKind {
+    fn of(name: &str) -> Option<NounKind> {
+        Some(match name {
+            "event" => NounKind::Event,
+            "message" => NounKind::Message,
+            "application" => NounKind::Application,
+            "endpoint" => NounKind::Endpoint,
+            "attempt" => NounKind::Attempt,
+            _ => return None,
+        })
+    }
+}
+
 /// One of the nouns, whose members are looked up when they are named.
 #[derive(Debug)]
 struct Noun {
@@ -340,8 +391,14 @@ impl Object for Noun {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        let facts = &self.facts;
-        Some(match (self.kind, key) {
+        self.facts.member(self.kind, key)
+    }
+}
+
+impl Facts {
+    fn member(&self, kind: NounKind, key: &str) -> Option<Value> {
+        let facts = self;
+        Some(match (kind, key) {
             (NounKind::Event, "id") => match &facts.event_id {
                 Some(id) => Value::from(id.as_str()),
                 None => Value::from(facts.message_id()),
@@ -379,74 +436,5 @@ struct MetadataOf(Arc<Application>);
 impl Object for MetadataOf {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         self.0.metadata.get(key.as_str()?).map(|text| Value::from(text.as_str()))
-    }
-}
-
-/// A point in time. A template has to say in which form it is written.
-#[derive(Debug)]
-pub(super) struct Moment(pub(super) Timestamp);
-
-impl Object for Moment {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-}
-
-/// Text that goes out as it is, without being copied into the template engine.
-///
-/// It is JSON, so it goes into JSON as it is, and is escaped everywhere else.
-pub(super) struct RawText(pub(super) Bytes);
-
-impl RawText {
-    /// The bytes have to be UTF-8.
-    pub(super) fn new(text: Bytes) -> RawText {
-        RawText(text)
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        // Payloads and bodies are text from the start.
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for RawText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Object for RawText {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::NonEnumerable
-    }
-
-    fn is_true(self: &Arc<Self>) -> bool {
-        !self.0.is_empty()
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Text that a filter has brought into the form that goes out, whatever surrounds it.
-#[derive(Debug)]
-pub(super) struct Ready(pub(super) String);
-
-impl Object for Ready {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn is_true(self: &Arc<Self>) -> bool {
-        !self.0.is_empty()
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

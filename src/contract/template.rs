@@ -15,6 +15,7 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
 };
 
+use super::direct::Direct;
 use super::filters;
 use super::form;
 use super::json;
@@ -25,6 +26,9 @@ use super::scope::{Moment, Place, RawText, Ready, Scope};
 pub const TEMPLATE_BYTES: usize = 16 * 1024;
 /// The steps that rendering one template may take.
 pub const TEMPLATE_FUEL: u64 = 10_000;
+/// The steps that a template with a loop may take for each byte of the payload, where that is
+/// more: a loop over its elements has to come to an end however many there are.
+pub const TEMPLATE_FUEL_PER_BYTE: u64 = 8;
 /// The largest body that a template may make, in bytes; also the most that the values it
 /// writes may add up to, wherever it writes them.
 pub const BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -123,7 +127,13 @@ enum Program {
     Literal(Bytes),
     /// Nothing but one name whose value goes out as it is: no need for the engine.
     Raw(&'static str),
-    Engine(Box<Environment<'static>>),
+    Engine {
+        /// A shorter way, for what is simple enough.
+        direct: Option<Direct>,
+        engine: Box<Environment<'static>>,
+        /// Whether how long it runs may depend on what it is given.
+        loops: bool,
+    },
 }
 
 const TEMPLATE_NAME: &str = "template";
@@ -187,14 +197,22 @@ impl Template {
 
     /// Renders into UTF-8.
     pub(super) fn render(&self, scope: &Scope) -> Result<Bytes, TemplateError> {
-        let engine = match &self.program {
+        let (engine, loops) = match &self.program {
             Program::Literal(text) => return Ok(text.clone()),
             Program::Raw(name) => {
                 let text = scope.raw(name).unwrap_or_default();
                 return self.within_limit(text);
             }
-            Program::Engine(engine) => engine,
+            Program::Engine { direct, engine, loops } => {
+                let direct = direct.as_ref();
+                let limit = self.place.output_limit();
+                if let Some(text) = direct.and_then(|direct| direct.render(scope, limit)) {
+                    return Ok(Bytes::from(text));
+                }
+                (engine, *loops)
+            }
         };
+        let (engine, fuel) = fuelled(engine, loops, scope.payload_bytes());
         let limit = self.place.output_limit();
         BUDGET.set(limit);
         let mut output = BoundedOutput::new(limit);
@@ -205,8 +223,16 @@ impl Template {
                     .render_captured_to(Value::from_object(scope.clone()), &mut output)
                     .map(|_| ())
             })
-            .map_err(|error| describe(&error, &self.origin, self.place))?;
+            .map_err(|error| match error.kind() {
+                ErrorKind::OutOfFuel => self.error(format!("takes more than {fuel} steps"), None),
+                _ => describe(&error, &self.origin, self.place),
+            })?;
         Ok(Bytes::from(output.into_bytes()))
+    }
+
+    #[cfg(test)]
+    fn is_direct(&self) -> bool {
+        matches!(self.program, Program::Engine { direct: Some(_), .. })
     }
 
     fn within_limit(&self, text: Bytes) -> Result<Bytes, TemplateError> {
@@ -253,7 +279,24 @@ fn program(source: &str, escape: Escape, place: Place) -> Result<Program, Error>
     let mut engine = Box::new(ENGINE.clone());
     engine.set_auto_escape_callback(move |_: &str| escape.for_engine());
     engine.add_template_owned(TEMPLATE_NAME, source.to_owned())?;
-    Ok(Program::Engine(engine))
+    // `for ` may also be only text: then it may take more steps than it needs.
+    let (direct, loops) = (Direct::parse(line, escape), source.contains("for "));
+    Ok(Program::Engine { direct, engine, loops })
+}
+
+/// The engine with the steps that a payload of this size needs, and how many those are.
+fn fuelled<'e>(
+    engine: &'e Environment<'static>,
+    loops: bool,
+    payload_bytes: usize,
+) -> (Cow<'e, Environment<'static>>, u64) {
+    let wanted = (payload_bytes as u64).saturating_mul(TEMPLATE_FUEL_PER_BYTE);
+    if !loops || wanted <= TEMPLATE_FUEL {
+        return (Cow::Borrowed(engine), TEMPLATE_FUEL);
+    }
+    let mut engine = engine.clone();
+    engine.set_fuel(Some(wanted));
+    (Cow::Owned(engine), wanted)
 }
 
 /// The names that a template takes from its scope, in branches that no sample takes too.
@@ -261,7 +304,7 @@ fn used_names(program: &Program) -> Vec<String> {
     let mut used: Vec<String> = match program {
         Program::Literal(_) => Vec::new(),
         Program::Raw(name) => vec![(*name).to_owned()],
-        Program::Engine(engine) => match engine.get_template(TEMPLATE_NAME) {
+        Program::Engine { engine, .. } => match engine.get_template(TEMPLATE_NAME) {
             Ok(template) => template.undeclared_variables(true).into_iter().collect(),
             Err(_) => Vec::new(),
         },
@@ -327,7 +370,6 @@ fn hint_for_name(name: &str, place: Place, more: &[String]) -> Option<String> {
 fn describe(error: &Error, origin: &Origin, place: Place) -> TemplateError {
     let detail = || error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let (message, hint) = match error.kind() {
-        ErrorKind::OutOfFuel => (format!("takes more than {TEMPLATE_FUEL} steps"), None),
         ErrorKind::WriteFailure => (too_large(place), None),
         ErrorKind::UnknownFilter => {
             let name = detail();
@@ -400,7 +442,7 @@ fn write_value(
 }
 
 impl Escape {
-    fn apply(self, text: &str) -> Result<Cow<'_, str>, Error> {
+    pub(super) fn apply(self, text: &str) -> Result<Cow<'_, str>, Error> {
         Ok(match self {
             Escape::Plain => Cow::Borrowed(text),
             Escape::Form => Cow::Owned(form::encode(text)),

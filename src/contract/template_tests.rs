@@ -109,6 +109,69 @@ fn fuel_stops_a_template_that_runs_on() {
 }
 
 #[test]
+fn a_loop_over_a_large_payload_comes_to_its_end() {
+    let source = "[{% for one in payload|elements %}{{ one|member(\"a\") }}{% if not loop.last %},{% endif %}{% endfor %}]";
+    let template = compile(source, Escape::Json, Place::Body).unwrap();
+    let elements: Vec<String> = (0..20_000).map(|number| format!("{{\"a\":{number}}}")).collect();
+    let large = Sample { payload: format!("[{}]", elements.join(",")).into(), ..sample() };
+    let rendered = template.render(&scope_of(&large)).unwrap();
+    let numbers: Vec<u32> = serde_json::from_slice(&rendered).unwrap();
+    assert_eq!(numbers, (0..20_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_short_way_and_the_engine_write_the_same() {
+    let mut sample = sample();
+    sample.payload = r#"{"a":"<é\u0000&\"", "b":[1]}"#.into();
+    let scope = scope_of(&sample).with_body("POST", bytes::Bytes::from_static(b"<b>&\"\n"));
+    let scopes = [scope.clone(), scope.with_signatures(vec!["one&".to_owned(), "two".to_owned()])];
+    let names =
+        Place::Format.names().chain(["body", "method"]).filter(|name| name.split('.').count() < 3);
+    let mut short = 0;
+    for name in names {
+        for filter in ["", "|unix", " | unix_ms ", "|rfc3339", "|rfc3339_ms", "|join(\" ,\")"] {
+            let source = format!(" {{x}}}} {{{{ {name}{filter} }}}}{{{{{name}{filter}}}}}\n\n");
+            // A block that does nothing is for the engine alone.
+            let long = format!("{{% if true %}}{{% endif %}}{source}");
+            for (scope, escape) in scopes.iter().flat_map(|scope| {
+                [Escape::Plain, Escape::Json, Escape::Form, Escape::Xml].map(|one| (scope, one))
+            }) {
+                let (Ok(template), Ok(engine)) = (
+                    compile(&source, escape, Place::Format),
+                    compile(&long, escape, Place::Format),
+                ) else {
+                    continue;
+                };
+                let (rendered, expected) = (template.render(scope), engine.render(scope));
+                short += u32::from(template.is_direct() && rendered.is_ok());
+                assert_eq!(rendered, expected, "{source} {escape:?}");
+            }
+        }
+    }
+    assert!(short > 150, "{short}");
+}
+
+#[test]
+fn members_are_the_last_of_their_name_wherever_they_are_asked_for() {
+    let payload = r#"{"a":1, "b" : {"c":[2,3]},"\u0064":4,"a":5}"#;
+    let sample = Sample { payload: payload.into(), ..sample() };
+    for (filter, expected) in [
+        (r#"member("a")"#, "5"),
+        (r#"member("b")"#, r#"{"c":[2,3]}"#),
+        (r#"member("b", "c", 1)"#, "3"),
+        (r#"member("b")|member("c")|member(0)"#, "2"),
+        (r#"member("d")"#, "4"),
+        (r#"member("e")"#, "null"),
+        (r#"member(0, "a")"#, "null"),
+    ] {
+        let source = format!("{{{{ payload|{filter} }}}} {{{{ payload|{filter} }}}}");
+        let template = compile(&source, Escape::Json, Place::Body).unwrap();
+        let rendered = template.render(&scope_of(&sample)).unwrap();
+        assert_eq!(rendered, format!("{expected} {expected}"), "{filter}");
+    }
+}
+
+#[test]
 fn output_is_cut_off_while_it_grows() {
     let large = Sample { payload: format!("\"{}\"", "x".repeat(1_000_000)).into(), ..sample() };
     let scope = scope_of(&large);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ApplicationId, AttemptId, DeliveryId, Timestamp};
+use super::{ApplicationId, AttemptId, DeliveryId, Destination, Timestamp};
 
 /// Why an attempt was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,4 +167,10 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// Whether the contract counts the outcome as received.
     pub succeeded: bool,
+}
+
+impl Attempt {
+    pub fn destination(&self) -> Destination {
+        Destination { application: self.application_id, endpoint: self.delivery.endpoint }
+    }
 }

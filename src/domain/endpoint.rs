@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     ApplicationId, EndpointId, Message, Metadata, SecretText, SigningSecret, Subscription,
-    Timestamp,
+    ThrottleRate, Timestamp,
 };
 
 /// The HTTP method of a delivery.
@@ -160,6 +160,13 @@ impl EndpointState {
     }
 }
 
+/// Where a delivery goes, and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination {
+    pub application: ApplicationId,
+    pub endpoint: EndpointId,
+}
+
 /// A customer's endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
@@ -181,6 +188,10 @@ pub struct Endpoint {
     pub subscription: Subscription,
     /// The channels it listens on; `None` for all of them.
     pub channels: Option<Vec<String>>,
+    /// Attempts that may start in any one second; `None` for no limit.
+    pub throttle_rate: Option<ThrottleRate>,
+    /// Whether it gets its events one by one, in the order of publishing.
+    pub ordered: bool,
     pub metadata: Metadata,
     pub state: EndpointState,
     /// The current signing secret first. Empty where there is none.
@@ -192,6 +203,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The endpoint with the application it belongs to.
+    pub fn destination(&self) -> Destination {
+        Destination { application: self.application_id, endpoint: self.id }
+    }
+
     /// Whether it subscribes to this message, and isn't switched off.
     pub fn takes(&self, message: &Message) -> bool {
         let channel_matches = match &self.channels {

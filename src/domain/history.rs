@@ -122,6 +122,8 @@ fn changed_fields(before: &Endpoint, after: &Endpoint) -> Vec<&'static str> {
         ("filterTypes", before.subscription.types() != after.subscription.types()),
         ("filterGroups", before.subscription.groups() != after.subscription.groups()),
         ("channels", before.channels != after.channels),
+        ("throttleRate", before.throttle_rate != after.throttle_rate),
+        ("ordered", before.ordered != after.ordered),
         ("auth", before.auth != after.auth),
         ("headers", before.headers != after.headers),
         ("metadata", before.metadata != after.metadata),

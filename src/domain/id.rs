@@ -54,6 +54,9 @@ id_kinds! {
 // In ASCII order, so that text compares like the number.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const TEXT_LENGTH: usize = 22;
+/// How many digits of base 62 a `u64` holds.
+const DIGITS_PER_PART: usize = 10;
+const PART: u128 = 62_u128.pow(DIGITS_PER_PART as u32);
 
 impl<K> Id<K> {
     /// The id of something made at `time`, told apart by `random`.
@@ -90,6 +93,16 @@ impl<K> Id<K> {
         Id::from_bytes(u128::from_be_bytes(self.bytes).saturating_add(1).to_be_bytes())
     }
 
+    /// The time that it was made at, or a microsecond before. It grows with the id.
+    pub fn time(&self) -> Timestamp {
+        let [a, b, c, d, e, f, high, low, ..] = self.bytes;
+        let millis = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        let fraction = i64::from(u16::from_be_bytes([high & 0x0f, low]));
+        Timestamp::from_micros(
+            millis.saturating_mul(1_000).saturating_add(fraction * 1_000 / 4_096),
+        )
+    }
+
     /// The usual text of a UUID, for contracts whose ids are UUIDs.
     pub fn uuid(&self) -> String {
         let hex = hex::encode(self.bytes);
@@ -100,11 +113,16 @@ impl<K> Id<K> {
     pub fn suffix(&self) -> String {
         let mut number = u128::from_be_bytes(self.bytes);
         let mut text = [b'0'; TEXT_LENGTH];
-        for place in text.iter_mut().rev() {
-            *place = ALPHABET[(number % 62) as usize];
-            number /= 62;
+        // In parts that fit into 64 bits, which are divided ten times as fast.
+        for part in text.rchunks_mut(DIGITS_PER_PART) {
+            let mut digits = (number % PART) as u64;
+            number /= PART;
+            for place in part.iter_mut().rev() {
+                *place = ALPHABET[(digits % 62) as usize];
+                digits /= 62;
+            }
         }
-        text.iter().map(|&byte| char::from(byte)).collect()
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Reads what [`Id::uuid`] writes.
@@ -184,7 +202,8 @@ impl<K> Ord for Id<K> {
 
 impl<K> Hash for Id<K> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.bytes.hash(state);
+        // The random half, which alone tells ids apart; hashing all of it takes twice as long.
+        state.write_u64(u64::from_be_bytes(*self.bytes.last_chunk().unwrap_or(&[0; 8])));
     }
 }
 

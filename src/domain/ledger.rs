@@ -16,6 +16,9 @@ pub struct LedgerLine {
     /// Counted from the rows themselves, unlike the others, which are running totals.
     pub pending: u64,
     pub discarded: u64,
+    /// How many of those that ended have grown too old and were removed. The totals go on
+    /// counting them.
+    pub removed: u64,
 }
 
 impl LedgerLine {

@@ -14,7 +14,8 @@ pub struct Message {
     pub event_group: Option<String>,
     /// The publisher's own id, unique within the application.
     pub event_id: Option<String>,
-    /// Raw JSON, byte for byte as it was published.
+    /// Raw JSON, byte for byte as it was published. Empty where it is no longer kept, which
+    /// JSON never is.
     pub payload: Arc<str>,
     pub channels: Vec<String>,
     pub tags: Vec<String>,
@@ -27,6 +28,11 @@ impl Message {
     /// The id that receivers de-duplicate by, the same over all attempts.
     pub fn public_event_id(&self) -> String {
         self.event_id.clone().unwrap_or_else(|| self.id.to_string())
+    }
+
+    /// Whether its payload grew too old to be kept.
+    pub fn payload_expired(&self) -> bool {
+        self.payload.is_empty()
     }
 }
 

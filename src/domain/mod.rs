@@ -3,6 +3,7 @@
 
 mod application;
 mod attempt;
+mod congestion;
 mod cursor;
 mod delivery;
 mod endpoint;
@@ -16,13 +17,16 @@ mod message;
 mod operational;
 mod pass;
 mod pause;
+mod retention;
 mod retry;
 mod secret;
 mod subscription;
+mod throttle;
 mod time;
 
 pub use application::*;
 pub use attempt::*;
+pub use congestion::*;
 pub use cursor::*;
 pub use delivery::*;
 pub use endpoint::*;
@@ -36,9 +40,11 @@ pub use message::*;
 pub use operational::*;
 pub use pass::*;
 pub use pause::*;
+pub use retention::*;
 pub use retry::*;
 pub use secret::*;
 pub use subscription::*;
+pub use throttle::*;
 pub use time::*;
 
 use std::collections::BTreeMap;

@@ -1,15 +1,16 @@
 //! One attempt after another, as long as a lane has something to send.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
 use super::Engine;
+use super::lanes::{Finished, Turn};
 use crate::contract::RenderInput;
 use crate::domain::{
-    Attempt, Endpoint, Failure, FailureKind, Next, Outcome, Timing, Transport, Trigger, next_state,
+    Attempt, Failure, FailureKind, Next, Outcome, Timing, Transport, Trigger, Verdict, next_state,
+    verdict,
 };
 use crate::environment::Environment;
 use crate::sender::Sent;
@@ -31,66 +32,88 @@ enum Ended {
 impl Engine {
     /// Starts attempts until every lane with something to send has its limit in flight.
     pub(super) fn send_next(&self) {
-        while let Some((job, endpoint)) = self.next_job() {
+        while let Some(turn) = self.next_job() {
             let engine = self.clone();
-            self.0.attempts.spawn(engine.attempt_in_turn(job, endpoint));
+            self.0.attempts.spawn(engine.attempt_in_turn(turn));
         }
     }
 
-    fn next_job(&self) -> Option<(Job, Arc<Endpoint>)> {
+    fn next_job(&self) -> Option<Turn> {
         if self.0.stopping.is_cancelled() {
             return None;
         }
-        self.lanes().next_job()
+        let mut lanes = self.lanes();
+        let next = lanes.next_job(self.0.clock.now());
+        if lanes.wants_look() {
+            self.0.wake.notify_one();
+        }
+        next
     }
 
     /// Attempts a delivery, then whatever is next in turn: a task a slot, not a task a
     /// delivery.
-    async fn attempt_in_turn(self, job: Job, endpoint: Arc<Endpoint>) {
-        let mut next = Some((job, endpoint));
-        while let Some((job, endpoint)) = next {
-            let attempt = AssertUnwindSafe(self.attempt(&job, &endpoint)).catch_unwind();
+    async fn attempt_in_turn(self, turn: Turn) {
+        let mut next = Some(turn);
+        while let Some(turn) = next {
+            let attempt = AssertUnwindSafe(self.attempt(&turn)).catch_unwind();
             let ended = tokio::select! {
                 biased;
                 ended = attempt => ended.unwrap_or(Ended::Unmade),
                 () = self.0.abandoning.cancelled() => return,
             };
-            let success =
-                matches!(&ended, Ended::Attempted(recorded) if recorded.attempt.succeeded);
-            if matches!(ended, Ended::Attempted(_)) && !success {
-                self.lanes().failed(job.endpoint);
-            }
-            match ended {
-                // The receiver ends only after the last attempt, so this can't fail.
-                Ended::Attempted(recorded) => drop(self.0.outcomes.send(*recorded).await),
-                Ended::Unmade => self.note_due([(job.endpoint, job.lease.until)]),
-                Ended::Hampered => {
-                    self.give_back(std::slice::from_ref(&job)).await;
-                    let again = self.0.clock.now() + HAMPERED_PAUSE;
-                    self.note_due([(job.endpoint, again)]);
-                }
-            }
-            next = self.finished(&job, success);
+            let verdict = self.hand_over(&turn, ended).await;
+            next = self.finished(&turn, verdict).await;
         }
     }
 
+    /// Hands over what an attempt brought, to be recorded. Returns what it says of the receiver,
+    /// unless it wasn't made.
+    async fn hand_over(&self, turn: &Turn, ended: Ended) -> Option<Verdict> {
+        match ended {
+            Ended::Attempted(recorded) => {
+                let Attempt { outcome, succeeded, .. } = &recorded.attempt;
+                let verdict = verdict(outcome, *succeeded);
+                if turn.endpoint.ordered || !succeeded {
+                    self.lanes().attempted(turn, *succeeded);
+                }
+                // The receiver ends only after the last attempt, so this can't fail.
+                drop(self.0.outcomes.send(*recorded).await);
+                return Some(verdict);
+            }
+            Ended::Unmade => self.note_due([(turn.job.destination(), turn.job.lease.until)]),
+            Ended::Hampered => {
+                self.give_back(std::slice::from_ref(&turn.job)).await;
+                let again = self.0.clock.now() + HAMPERED_PAUSE;
+                self.note_due([(turn.job.destination(), again)]);
+            }
+        }
+        None
+    }
+
     /// Frees the slot of an attempt and takes the next job in turn.
-    fn finished(&self, job: &Job, success: bool) -> Option<(Job, Arc<Endpoint>)> {
-        let mut lanes = self.lanes();
-        let grown = lanes.finished(job.endpoint, job.message.payload.len(), success);
-        if lanes.next_timer().is_some_and(|at| at <= self.0.clock.now()) {
-            self.0.wake.notify_one();
-        }
-        if self.0.stopping.is_cancelled() {
-            return None;
-        }
-        let next = lanes.next_job();
-        drop(lanes);
-        if grown {
-            // There is a slot more than this task fills.
+    async fn finished(&self, turn: &Turn, verdict: Option<Verdict>) -> Option<Turn> {
+        let (next, finished) = self.take_turns(turn, verdict);
+        self.release(finished.stopped).await;
+        if finished.more {
+            // There are more slots than this task fills.
             self.send_next();
         }
         next
+    }
+
+    fn take_turns(&self, turn: &Turn, verdict: Option<Verdict>) -> (Option<Turn>, Finished) {
+        let now = self.0.clock.now();
+        let mut lanes = self.lanes();
+        let mut finished = lanes.finished(turn, verdict);
+        let next = match self.0.stopping.is_cancelled() {
+            true => None,
+            false => lanes.next_job(now),
+        };
+        finished.more = lanes.has_turns();
+        if lanes.wants_look() {
+            self.0.wake.notify_one();
+        }
+        (next, finished)
     }
 
     /// Sends a delivery as its endpoint wants it.
@@ -100,26 +123,25 @@ impl Engine {
         input: &RenderInput<'_>,
     ) -> Result<Sent, Failure> {
         let Environment { contract, guard, .. } = environment;
-        let (sender, policy) = (&self.0.sender, contract.retry());
+        let (network, policy) = (&self.0.network, contract.retry());
         match input.endpoint.transport {
             Transport::Webhook => {
                 let request = rendered(|| contract.render(input))?;
-                Ok(sender.attempt(&request, guard, policy.timeout).await)
+                Ok(network.send_request(&request, guard, policy.timeout, &[]).await)
             }
             Transport::Websocket => {
                 let message = rendered(|| contract.render_message(input))?;
-                // Boxed, because its state is larger than that of most attempts.
-                Ok(Box::pin(sender.attempt_message(&message, guard, policy)).await)
+                Ok(network.send_message(&message, guard, policy).await)
             }
         }
     }
 
-    async fn attempt(&self, job: &Job, endpoint: &Arc<Endpoint>) -> Ended {
-        let inner = &self.0;
+    async fn attempt(&self, turn: &Turn) -> Ended {
+        let Turn { job, endpoint, at: started_at, .. } = turn;
+        let (inner, started_at) = (&self.0, *started_at);
         let environment = inner.environments.get(&endpoint.environment);
         let contract = &environment.contract;
         let policy = contract.retry();
-        let started_at = inner.clock.now();
         if started_at + policy.timeout > job.lease.until {
             return Ended::Unmade;
         }
@@ -154,6 +176,7 @@ impl Engine {
                 outcome: sent.outcome,
                 succeeded,
             },
+            lease: job.lease,
             next,
             failed_in_round: job.failed_in_round + u32::from(!succeeded),
             pause: contract.pause(),

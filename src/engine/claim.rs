@@ -1,5 +1,6 @@
 //! Looking into the store for what is due: retries, backlog, what a crash left.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Engine;
@@ -18,8 +19,12 @@ impl Engine {
                 let engine = self.clone();
                 inner.background.spawn(engine.claim(request));
             }
-            let next = self.lanes().next_timer();
+            // What had to wait for its rate.
+            self.send_next();
+            let next = self.lanes().watch();
+            // In this order for a simulation's sake: each round does the same, whatever woke it.
             tokio::select! {
+                biased;
                 () = inner.stopping.cancelled() => break,
                 () = inner.wake.notified() => {}
                 () = async {
@@ -35,17 +40,23 @@ impl Engine {
     async fn claim(self, request: ClaimRequest) {
         let inner = &self.0;
         let now = inner.clock.now();
-        let ClaimRequest { endpoint, limit, max_bytes } = request;
+        let ClaimRequest { destination, limit, max_bytes } = request;
+        let endpoint = destination.endpoint;
+        if inner.recording_fails.load(Ordering::Relaxed) {
+            self.lanes().claim_failed(destination, now + CLAIM_RETRY);
+            inner.wake.notify_one();
+            return;
+        }
         match inner.store.claim(endpoint, limit, max_bytes, self.lease(now), now).await {
             Ok(claimed) if inner.stopping.is_cancelled() => self.release(claimed.jobs).await,
             Ok(claimed) => {
-                let stopped = self.lanes().claimed(endpoint, claimed);
+                let stopped = self.lanes().claimed(destination, claimed);
                 self.release(stopped).await;
                 self.send_next();
             }
             Err(error) => {
                 tracing::warn!(%error, %endpoint, "could not claim deliveries; trying again");
-                self.lanes().claim_failed(endpoint, now + CLAIM_RETRY);
+                self.lanes().claim_failed(destination, now + CLAIM_RETRY);
             }
         }
         inner.wake.notify_one();

@@ -79,7 +79,7 @@ impl Engine {
                 .map_err(|failure| refused(&reason(&failure)))?;
             let (timeout, wanted) = (ready.timeout, ready.wanted_headers());
             let guard = &environment.guard;
-            let sent = inner.sender.attempt_wanting(&ready.request, guard, timeout, &wanted).await;
+            let sent = inner.network.send_request(&ready.request, guard, timeout, &wanted).await;
             match sent.outcome {
                 Outcome::Answered(answer) => ready.check(&answer).map_err(|why| refused(&why))?,
                 Outcome::Failed(failure) if failure.kind == FailureKind::Local => {

@@ -1,370 +1,203 @@
 //! The lanes: which deliveries are held in memory, and which of them goes next.
 //!
 //! Plain state without clock, I/O or tasks. Every endpoint has a lane of its own, with its own
-//! limit of attempts in flight, so that one which hangs takes nobody else's place.
+//! limit of attempts in flight, so that one which hangs takes nobody else's place. Turns go round
+//! among the applications, then among an application's lanes.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::domain::{Endpoint, EndpointId, Timestamp};
-use crate::store::{Claimed, Job};
+use crate::domain::{
+    ApplicationId, Congestion, Destination, Endpoint, EndpointId, THROTTLE_WINDOW, Timestamp,
+    Trigger,
+};
+use crate::store::Job;
 
-/// How small a part of what is free a lane gets where more than half is used.
-const PARTS_OF_WHAT_IS_FREE: usize = 64;
+mod claims;
+mod lane;
+mod limits;
+mod memory;
+mod ordered;
+mod pacing;
+mod switching;
+mod tenant;
+#[cfg(test)]
+mod tests;
+mod turns;
 
-/// Claims under way at once. More would only queue in the store beside what is published.
-const CLAIMS_AT_ONCE: usize = 16;
-
-/// Deleted endpoints that are remembered, so that a delivery which was claimed before the
-/// deletion and arrives after it isn't sent.
-const DELETED_REMEMBERED: usize = 10_000;
-
-/// How much the lanes hold and send at once.
-///
-/// Half of a common limit is for whoever comes first. Of what is left, a lane gets a small part
-/// at a time, so that hundreds of receivers that hang can't leave nothing for the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LaneLimits {
-    /// Attempts in flight to one endpoint.
-    pub in_flight_per_endpoint: usize,
-    /// Attempts in flight altogether.
-    pub in_flight: usize,
-    /// Deliveries held in memory for one endpoint. The rest waits in the store.
-    pub window: usize,
-    /// Deliveries held in memory altogether.
-    pub held: usize,
-    /// Bytes of payloads held in memory altogether.
-    pub held_bytes: usize,
-}
-
-impl Default for LaneLimits {
-    fn default() -> LaneLimits {
-        LaneLimits {
-            in_flight_per_endpoint: 64,
-            in_flight: 4_096,
-            window: 256,
-            held: 20_000,
-            held_bytes: 256 << 20,
-        }
-    }
-}
-
-/// What lanes hold: deliveries, and the bytes of their payloads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Held {
-    jobs: usize,
-    bytes: usize,
-}
-
-impl Held {
-    fn add(&mut self, bytes: usize) {
-        self.jobs += 1;
-        self.bytes += bytes;
-    }
-
-    fn remove(&mut self, bytes: usize) {
-        self.jobs -= 1;
-        self.bytes -= bytes;
-    }
-}
-
-/// One endpoint's deliveries.
-#[derive(Debug, Default)]
-struct Lane {
-    /// Unknown until its first delivery is there.
-    endpoint: Option<Arc<Endpoint>>,
-    queue: VecDeque<Job>,
-    in_flight: usize,
-    /// What is queued and in flight.
-    held: Held,
-    /// When the store next has something for this lane, as far as we know.
-    due: Option<Timestamp>,
-    /// The timer that is set for it.
-    timer: Option<Timestamp>,
-    /// What the claim under way may bring.
-    claiming: Option<usize>,
-    /// Whether it stands in the round of lanes that have something to send.
-    in_round: bool,
-    /// Whether it waits for others to leave room for a claim.
-    starved: bool,
-    /// Attempts it may have in flight while it starts gently; `None` for its full share.
-    ramp: Option<usize>,
-    /// Failures of a gentle start that the store doesn't know of yet. Each takes a place in
-    /// flight, so that a rule can stop the endpoint before the next attempt.
-    unrecorded: usize,
-    /// Transitions under way during which it takes nothing in.
-    holds: usize,
-    /// Whether what the claim under way brings was discarded meanwhile.
-    claim_void: bool,
-}
-
-impl Lane {
-    fn is_idle(&self) -> bool {
-        let busy = self.claiming.is_some() || self.holds > 0 || self.unrecorded > 0;
-        self.held.jobs == 0 && self.due.is_none() && !busy
-    }
-
-    /// How many attempts it may have in flight where `share` is what it could have at most.
-    fn slots(&self, share: usize) -> usize {
-        self.ramp.map_or(share, |ramp| ramp.saturating_sub(self.unrecorded).min(share))
-    }
-}
+pub(super) use claims::ClaimRequest;
+use lane::Lane;
+pub use limits::LaneLimits;
+use limits::{Share, Usage};
+use memory::Memory;
+use tenant::Tenant;
+pub(super) use turns::{Finished, Turn};
 
 /// All lanes of this process.
 #[derive(Debug)]
 pub(super) struct Lanes {
     limits: LaneLimits,
     lanes: HashMap<EndpointId, Lane>,
-    /// Lanes with something to send, each once. Taken in turn, so that a long queue waits for
-    /// itself only.
-    round: VecDeque<EndpointId>,
+    tenants: HashMap<ApplicationId, Tenant>,
+    usage: Usage,
+    /// Applications with something to send, each once. Taken in turn, so that a long queue
+    /// waits for itself only.
+    round: VecDeque<ApplicationId>,
     /// When to look at which lane's store backlog, each lane once.
     timers: BTreeSet<(Timestamp, EndpointId)>,
-    /// Lanes whose claim was put off because the others hold too much, each once.
-    starved: VecDeque<EndpointId>,
-    deleted: HashSet<EndpointId>,
-    deleted_in_order: VecDeque<EndpointId>,
-    in_flight: usize,
-    held: Held,
-    claims: usize,
-    /// What all claims under way may bring.
-    reserved: usize,
-}
-
-/// A claim that the lanes ask for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct ClaimRequest {
-    pub(super) endpoint: EndpointId,
-    /// Deliveries to claim at the most.
-    pub(super) limit: u32,
-    /// Bytes of payloads at which to stop, with one delivery at least.
-    pub(super) max_bytes: usize,
+    /// When to look at which throttled lane again, each lane once.
+    paces: BTreeSet<(Timestamp, EndpointId)>,
+    /// Applications with lanes that want to claim, each once.
+    claim_round: VecDeque<ApplicationId>,
+    /// Those whose claims wait until there is room for what they bring.
+    crowded_out: VecDeque<ApplicationId>,
+    /// Attempts in flight that began while their lane was in trouble.
+    troubled: usize,
+    /// Lanes in trouble that wait for one of those to end.
+    parked: VecDeque<EndpointId>,
+    /// How many lanes are ordered.
+    ordered: usize,
+    memory: Memory,
+    /// Of endpoints that stopped or dropped their queue, the end of the last claim before.
+    voided: HashMap<EndpointId, Timestamp>,
+    /// Before this, throttled lanes send nothing: what began under the process before isn't
+    /// known.
+    paced_from: Timestamp,
+    /// Until when the claimer sleeps; `None` where only something new wakes it.
+    watched: Option<Timestamp>,
+    /// The latest time that was told.
+    now: Timestamp,
+    /// Nothing more is sent by this process, so nothing more is worth claiming.
+    stopping: bool,
 }
 
 impl Lanes {
-    pub(super) fn new(limits: LaneLimits) -> Lanes {
+    pub(super) fn new(limits: LaneLimits, now: Timestamp) -> Lanes {
         Lanes {
             limits,
             lanes: HashMap::new(),
+            tenants: HashMap::new(),
+            usage: Usage::default(),
             round: VecDeque::new(),
             timers: BTreeSet::new(),
-            starved: VecDeque::new(),
-            deleted: HashSet::new(),
-            deleted_in_order: VecDeque::new(),
-            in_flight: 0,
-            held: Held::default(),
-            claims: 0,
-            reserved: 0,
+            paces: BTreeSet::new(),
+            claim_round: VecDeque::new(),
+            crowded_out: VecDeque::new(),
+            troubled: 0,
+            parked: VecDeque::new(),
+            ordered: 0,
+            memory: Memory::new(),
+            voided: HashMap::new(),
+            paced_from: now + THROTTLE_WINDOW,
+            watched: None,
+            now,
+            stopping: false,
         }
     }
 
-    /// How many deliveries a lane may hold now.
-    fn window(&self) -> usize {
-        share(self.limits.window, self.limits.held, self.held.jobs + self.reserved)
-    }
-
-    /// How many bytes a lane may hold now.
-    fn window_bytes(&self) -> usize {
-        share(self.limits.held_bytes, self.limits.held_bytes, self.held.bytes)
-    }
-
-    /// How many attempts a lane may have in flight now.
-    fn slots(&self) -> usize {
-        share(self.limits.in_flight_per_endpoint, self.limits.in_flight, self.in_flight)
+    /// What a lane of this application may have now.
+    fn share(&self, application: ApplicationId) -> Share {
+        let own = self.tenants.get(&application).map(|tenant| tenant.usage).unwrap_or_default();
+        Share::of(&self.limits, &self.usage, &own)
     }
 
     /// Whether a new delivery may be claimed as it is accepted. Where older ones are due in
-    /// the store it may not, or it would overtake them.
-    pub(super) fn has_room(&self, endpoint: EndpointId, now: Timestamp) -> bool {
-        match self.lanes.get(&endpoint) {
-            None => self.window() > 0 && self.window_bytes() > 0,
+    /// the store it may not, or it would overtake them. An ordered endpoint's never is: those
+    /// who publish at the same time bring theirs in any order.
+    pub(super) fn has_room(&self, endpoint: &Endpoint, now: Timestamp) -> bool {
+        if endpoint.ordered || self.stopping {
+            return false;
+        }
+        let share = self.share(endpoint.application_id);
+        match self.lanes.get(&endpoint.id) {
+            None => share.held > 0 && share.held_bytes > 0,
             Some(lane) => {
-                lane.held.jobs < self.window()
-                    && lane.held.bytes < self.window_bytes()
+                lane.room(&self.limits, &share) > 0
                     && lane.claiming.is_none()
                     && lane.holds == 0
-                    && lane.due.is_none_or(|due| due > now && lane.ramp.is_none())
+                    && lane.due.is_none_or(|due| due > now && !lane.gentle)
             }
         }
     }
 
-    /// Takes a claimed delivery in. Hands back what can't be sent because the endpoint stopped
-    /// delivering in the meantime, to be released in the store.
+    /// The lane of an endpoint, which is made where there is none.
+    fn lane(&mut self, destination: Destination) -> &mut Lane {
+        let Destination { application, endpoint } = destination;
+        self.lanes.entry(endpoint).or_insert_with(|| {
+            self.tenants.entry(application).or_default().lanes += 1;
+            let learned = self.memory.learned(endpoint);
+            let full = self.limits.in_flight_per_endpoint;
+            Lane::new(application, learned.unwrap_or_else(|| Congestion::new(full)))
+        })
+    }
+
+    /// Takes a claimed delivery in. Hands back what can't be sent now, to be released in the
+    /// store: the endpoint stopped delivering in the meantime, or gets its events in order.
     pub(super) fn offer(&mut self, job: Job, endpoint: Arc<Endpoint>) -> Vec<Job> {
         let id = job.endpoint;
-        if self.deleted.contains(&id) {
+        if self.memory.is_deleted(id) {
             return Vec::new();
         }
-        let lane = self.lanes.entry(id).or_default();
-        adopt(lane, endpoint);
-        if lane.holds > 0 {
+        if self.is_void(&job) {
             return vec![job];
         }
-        self.enqueue(id, job);
-        self.settle(id)
-    }
-
-    fn enqueue(&mut self, id: EndpointId, job: Job) {
-        let bytes = job.message.payload.len();
-        let lane = self.lanes.entry(id).or_default();
-        lane.held.add(bytes);
-        lane.queue.push_back(job);
-        self.held.add(bytes);
-    }
-
-    /// Notes that the store has, or will have, something for this endpoint at `due`.
-    pub(super) fn note_due(&mut self, endpoint: EndpointId, due: Timestamp) {
-        let lane = self.lanes.entry(endpoint).or_default();
-        lane.due = Some(lane.due.map_or(due, |known| known.min(due)));
-        self.arm(endpoint);
-    }
-
-    /// The next delivery to attempt, in turn among the lanes. Its slot is taken.
-    pub(super) fn next_job(&mut self) -> Option<(Job, Arc<Endpoint>)> {
-        let slots = self.slots();
-        if slots == 0 {
-            return None;
+        self.lane(job.destination());
+        let mut stopped = self.adopt(endpoint);
+        let takes =
+            |lane: &Lane| lane.holds == 0 && (!lane.is_ordered() || job.trigger == Trigger::Manual);
+        match self.lanes.get(&id).is_some_and(takes) {
+            true => self.enqueue(id, job),
+            false => stopped.push(job),
         }
-        while let Some(id) = self.round.pop_front() {
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            lane.in_round = false;
-            let Some(endpoint) = lane.endpoint.clone() else { continue };
-            if lane.in_flight >= lane.slots(slots) {
-                // It has its share in flight, and comes back when one of those is finished.
-                continue;
-            }
-            let Some(job) = lane.queue.pop_front() else { continue };
-            lane.in_flight += 1;
-            self.in_flight += 1;
-            self.enter_round(id);
-            return Some((job, endpoint));
-        }
-        None
-    }
-
-    /// Frees the slot of an attempt at a delivery whose payload had so many bytes. A success
-    /// gives a lane that starts gently another slot. Returns whether it did.
-    pub(super) fn finished(&mut self, endpoint: EndpointId, bytes: usize, success: bool) -> bool {
-        self.in_flight -= 1;
-        self.held.remove(bytes);
-        let full = self.limits.in_flight_per_endpoint;
-        let mut grown = false;
-        if let Some(lane) = self.lanes.get_mut(&endpoint) {
-            lane.in_flight -= 1;
-            lane.held.remove(bytes);
-            grown = success && lane.ramp.is_some();
-            if grown {
-                lane.ramp = lane.ramp.map(|ramp| ramp + 1).filter(|&ramp| ramp < full);
-            }
-        }
-        self.enter_round(endpoint);
-        self.arm(endpoint);
-        self.drop_if_idle(endpoint);
-        self.feed_starved();
-        grown
-    }
-
-    /// The claims to make now. Each lane has at most one under way, and asks only when half
-    /// its window is free, so that a long backlog is read in large pieces.
-    pub(super) fn due_claims(&mut self, now: Timestamp) -> Vec<ClaimRequest> {
-        let mut claims = Vec::new();
-        while self.claims < CLAIMS_AT_ONCE
-            && let Some(&(at, endpoint)) = self.timers.first()
-            && at <= now
-        {
-            self.timers.pop_first();
-            let (window, window_bytes) = (self.window(), self.window_bytes());
-            let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
-            lane.timer = None;
-            if lane.holds > 0 {
-                // The end of the hold sets it again.
-                continue;
-            }
-            if window <= lane.held.jobs || window_bytes <= lane.held.bytes {
-                // One that holds something looks again when it is finished with that.
-                if lane.held.jobs == 0 && !lane.starved {
-                    lane.starved = true;
-                    self.starved.push_back(endpoint);
-                }
-                continue;
-            }
-            let free = window - lane.held.jobs;
-            lane.claiming = Some(free);
-            lane.due = None;
-            self.claims += 1;
-            self.reserved += free;
-            let limit = u32::try_from(free).unwrap_or(u32::MAX);
-            let max_bytes = window_bytes / CLAIMS_AT_ONCE;
-            claims.push(ClaimRequest { endpoint, limit, max_bytes });
-        }
-        claims
-    }
-
-    /// Takes in what a claim brought. Hands back like [`Lanes::offer`].
-    pub(super) fn claimed(&mut self, id: EndpointId, claimed: Claimed) -> Vec<Job> {
-        let mut void = Vec::new();
-        if self.claim_ended(id) {
-            // What it brings was claimed before it was discarded.
-            void = claimed.jobs;
-        } else if let Some(endpoint) = claimed.endpoint
-            && !self.deleted.contains(&id)
-        {
-            adopt(self.lanes.entry(id).or_default(), endpoint);
-            for job in claimed.jobs {
-                self.enqueue(id, job);
-            }
-            self.sort_if_gentle(id);
-            if let Some(due) = claimed.next_due {
-                self.note_due(id, due);
-            }
-        }
-        let mut stopped = self.settle(id);
-        stopped.extend(void);
-        self.arm(id);
-        self.drop_if_idle(id);
-        self.feed_starved();
+        stopped.extend(self.settle(id));
         stopped
     }
 
-    /// A claim could not be made: look again at `retry_at`.
-    pub(super) fn claim_failed(&mut self, id: EndpointId, retry_at: Timestamp) {
-        self.claim_ended(id);
-        self.note_due(id, retry_at);
+    fn enqueue(&mut self, id: EndpointId, job: Job) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let bytes = job.message.payload.len();
+        lane.hold(bytes);
+        if lane.is_ordered() && job.trigger == Trigger::Manual {
+            // What a person sends goes at once, and never waits for its turn.
+            lane.queue.push_front(job);
+        } else {
+            lane.queue.push_back(job);
+        }
+        self.usage.hold(bytes);
+        if let Some(tenant) = self.tenants.get_mut(&lane.application) {
+            tenant.usage.hold(bytes);
+        }
     }
 
-    /// Returns whether what the claim brings is void.
-    fn claim_ended(&mut self, id: EndpointId) -> bool {
-        self.claims -= 1;
-        let Some(lane) = self.lanes.get_mut(&id) else { return false };
-        self.reserved -= lane.claiming.take().unwrap_or(0);
-        std::mem::take(&mut lane.claim_void)
+    /// Notes that the store has, or will have, something for this endpoint at `due`.
+    pub(super) fn note_due(&mut self, destination: Destination, due: Timestamp) {
+        let lane = self.lane(destination);
+        lane.due = Some(lane.due.map_or(due, |known| known.min(due)));
+        self.arm(destination.endpoint);
     }
 
-    /// The endpoint changed. Where it no longer delivers, what was queued is handed back, to
-    /// be released in the store.
+    /// The endpoint changed. Where it no longer delivers, or from now on in order, what was
+    /// queued is handed back, to be released in the store.
     pub(super) fn endpoint_changed(&mut self, endpoint: Arc<Endpoint>, now: Timestamp) -> Vec<Job> {
+        let destination = endpoint.destination();
         let id = endpoint.id;
         let delivers = endpoint.state.delivers();
-        if let Some(lane) = self.lanes.get_mut(&id) {
-            adopt(lane, endpoint);
-        }
+        self.now = now;
         if delivers {
-            self.note_due(id, now);
+            self.lane(destination);
         }
-        self.settle(id)
+        let mut stopped = self.adopt_changed(endpoint);
+        if delivers {
+            self.note_due(destination, now);
+        }
+        stopped.extend(self.settle(id));
+        stopped
     }
 
     /// The endpoint was deleted: nothing more is sent to it, also of what arrives late.
     pub(super) fn endpoint_deleted(&mut self, id: EndpointId) {
         self.empty(id);
-        if self.deleted.insert(id) {
-            self.deleted_in_order.push_back(id);
-        }
-        if self.deleted_in_order.len() > DELETED_REMEMBERED
-            && let Some(oldest) = self.deleted_in_order.pop_front()
-        {
-            self.deleted.remove(&oldest);
-        }
+        self.memory.deleted(id);
     }
 
     /// After something was queued or the endpoint changed: lets the lane send, or empties it
@@ -380,105 +213,81 @@ impl Lanes {
 
     /// Empties a lane until the store has something for it again.
     fn empty(&mut self, id: EndpointId) -> Vec<Job> {
-        let Some(lane) = self.lanes.get_mut(&id) else { return Vec::new() };
-        let queued: Vec<Job> = lane.queue.drain(..).collect();
-        for job in &queued {
-            lane.held.remove(job.message.payload.len());
-            self.held.remove(job.message.payload.len());
-        }
-        lane.due = None;
-        if let Some(timer) = lane.timer.take() {
-            self.timers.remove(&(timer, id));
+        let queued = self.take_queue(id);
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.due = None;
+            if let Some(timer) = lane.timer.take() {
+                self.timers.remove(&(timer, id));
+            }
         }
         self.drop_if_idle(id);
-        self.feed_starved();
+        queued
+    }
+
+    /// Takes what is queued out of a lane.
+    fn take_queue(&mut self, id: EndpointId) -> Vec<Job> {
+        let Some(lane) = self.lanes.get_mut(&id) else { return Vec::new() };
+        let queued: Vec<Job> = lane.queue.drain(..).collect();
+        let tenant = self.tenants.entry(lane.application).or_default();
+        for job in &queued {
+            let bytes = job.message.payload.len();
+            lane.let_go(bytes);
+            tenant.usage.let_go(bytes);
+            self.usage.let_go(bytes);
+        }
+        if !queued.is_empty() {
+            self.room_was_made();
+        }
         queued
     }
 
     /// Empties every lane, for a graceful stop.
     pub(super) fn empty_all(&mut self) -> Vec<Job> {
-        let ids: Vec<EndpointId> = self.lanes.keys().copied().collect();
+        self.stopping = true;
+        let mut ids: Vec<EndpointId> = self.lanes.keys().copied().collect();
+        ids.sort_unstable();
         ids.into_iter().flat_map(|id| self.empty(id)).collect()
     }
 
-    /// When the next lane wants to look into the store. `None` also while no further claim
-    /// may be made: the end of one is what to wait for then.
-    pub(super) fn next_timer(&self) -> Option<Timestamp> {
-        let first = self.timers.first().map(|(at, _)| *at);
-        first.filter(|_| self.claims < CLAIMS_AT_ONCE)
+    /// Keeps the newer of the copies of a lane's endpoint. Where that one is ordered and the
+    /// other wasn't, what is queued is handed back: it isn't queued in order.
+    fn adopt(&mut self, endpoint: Arc<Endpoint>) -> Vec<Job> {
+        let id = endpoint.id;
+        let Some(lane) = self.lanes.get_mut(&id) else { return Vec::new() };
+        if lane.endpoint.as_ref().is_some_and(|known| known.revision >= endpoint.revision) {
+            return Vec::new();
+        }
+        let (was_ordered, ordered) = (lane.is_ordered(), endpoint.ordered);
+        lane.endpoint = Some(endpoint);
+        lane.pace_from(self.paced_from);
+        self.ordered -= usize::from(was_ordered);
+        self.ordered += usize::from(ordered);
+        if ordered && !was_ordered { self.take_queue(id) } else { Vec::new() }
     }
 
-    fn enter_round(&mut self, id: EndpointId) {
-        if let Some(lane) = self.lanes.get_mut(&id) {
-            let sends = !lane.queue.is_empty()
-                && lane.in_flight < lane.slots(self.limits.in_flight_per_endpoint)
-                && lane.endpoint.as_ref().is_some_and(|endpoint| endpoint.state.delivers());
-            if sends && !lane.in_round {
-                lane.in_round = true;
-                self.round.push_back(id);
-            }
-        }
-    }
-
-    /// Sets the lane's timer. Not while a claim or a hold is under way, nor while the lane is
-    /// too full to claim more, nor while it waits for the others: each of these ends in another
-    /// call.
-    fn arm(&mut self, id: EndpointId) {
-        let window = self.limits.window;
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
-        let Some(due) = lane.due else { return };
-        let busy = lane.claiming.is_some() || lane.starved || lane.holds > 0;
-        if busy || lane.held.jobs * 2 > window {
-            return;
-        }
-        if lane.timer != Some(due) {
-            if let Some(set) = lane.timer.replace(due) {
-                self.timers.remove(&(set, id));
-            }
-            self.timers.insert((due, id));
-        }
-    }
-
-    /// Lets the lanes that waited longest look for room again, as many as there may be room
-    /// for.
-    fn feed_starved(&mut self) {
-        if self.window() == 0 || self.window_bytes() == 0 {
-            return;
-        }
-        if let Some(id) = self.starved.pop_front() {
-            if let Some(lane) = self.lanes.get_mut(&id) {
-                lane.starved = false;
-            }
-            self.arm(id);
-        }
-    }
-
+    /// Forgets a lane of which nothing is left. What was learned of its receiver stays.
     fn drop_if_idle(&mut self, id: EndpointId) {
-        if self.lanes.get(&id).is_some_and(Lane::is_idle)
-            && let Some(Lane { timer: Some(timer), .. }) = self.lanes.remove(&id)
-        {
+        if !self.lanes.get(&id).is_some_and(Lane::is_idle) || self.stays_for_its_pace(id) {
+            return;
+        }
+        let Some(lane) = self.lanes.remove(&id) else { return };
+        if let Some(timer) = lane.timer {
             self.timers.remove(&(timer, id));
         }
+        if let Some(pace) = lane.pace {
+            self.paces.remove(&(pace, id));
+        }
+        self.ordered -= usize::from(lane.is_ordered());
+        self.memory.learn(id, lane.congestion);
+        if let Some(tenant) = self.tenants.get_mut(&lane.application) {
+            tenant.lanes -= 1;
+            self.drop_tenant_if_gone(lane.application);
+        }
+    }
+
+    fn drop_tenant_if_gone(&mut self, application: ApplicationId) {
+        if self.tenants.get(&application).is_some_and(Tenant::is_gone) {
+            self.tenants.remove(&application);
+        }
     }
 }
-
-/// A lane's share of a common `limit` of which so much is `used`: its own `cap` while less than
-/// half is used, then a small part of what is free, and nothing where nothing is.
-fn share(cap: usize, limit: usize, used: usize) -> usize {
-    let free = limit.saturating_sub(used);
-    if used * 2 < limit {
-        return cap.min(free);
-    }
-    (free / PARTS_OF_WHAT_IS_FREE).max(1).min(cap).min(free)
-}
-
-/// Keeps the newer of the endpoint's copies.
-fn adopt(lane: &mut Lane, endpoint: Arc<Endpoint>) {
-    if lane.endpoint.as_ref().is_none_or(|known| known.revision < endpoint.revision) {
-        lane.endpoint = Some(endpoint);
-    }
-}
-
-mod switching;
-#[cfg(test)]
-mod tests;

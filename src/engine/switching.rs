@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Engine, to_its_end};
-use crate::domain::{ApplicationId, Endpoint, EndpointId, Result};
+use crate::domain::{ApplicationId, Destination, Endpoint, EndpointId, Result};
 use crate::store::{Discard, EndpointChange, Updated};
 
 /// What becomes of what waits when an endpoint is enabled.
@@ -19,12 +19,12 @@ pub enum Pending {
 /// A lane that takes nothing in, until this is dropped: also where a transition breaks off.
 struct Held<'a> {
     engine: &'a Engine,
-    id: EndpointId,
+    destination: Destination,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.engine.lanes().let_go(self.id, self.engine.0.clock.now());
+        self.engine.lanes().let_go(self.destination, self.engine.0.clock.now());
         self.engine.0.wake.notify_one();
     }
 }
@@ -41,14 +41,14 @@ impl Engine {
     ) -> Result<Arc<Endpoint>> {
         let engine = self.clone();
         to_its_end(async move {
-            let id = change.endpoint.id;
+            let destination = change.endpoint.destination();
             let resumes = engine.lanes().may_resume(&change.endpoint);
             let updating = async {
                 let updated = engine.0.store.update_endpoint(change, unique_name).await?;
                 Ok(engine.take_over(updated).await)
             };
             match resumes {
-                true => engine.while_held(id, updating).await,
+                true => engine.while_held(destination, updating).await,
                 false => updating.await,
             }
         })
@@ -77,7 +77,8 @@ impl Engine {
             Ok((engine.take_over(updated).await, discarded))
         };
         let engine = self.clone();
-        to_its_end(async move { engine.while_held(id, enabling).await }).await
+        let destination = Destination { application, endpoint: id };
+        to_its_end(async move { engine.while_held(destination, enabling).await }).await
     }
 
     /// Discards what waits for an endpoint; what is published from now on isn't affected.
@@ -87,14 +88,18 @@ impl Engine {
     /// Those of the store. Where they come, a part may be discarded already.
     pub async fn discard_pending(&self, application: ApplicationId, id: EndpointId) -> Result<u64> {
         let engine = self.clone();
-        to_its_end(async move { engine.while_held(id, engine.discard_held(application, id)).await })
-            .await
+        let destination = Destination { application, endpoint: id };
+        to_its_end(async move {
+            engine.while_held(destination, engine.discard_held(application, id)).await
+        })
+        .await
     }
 
     /// Discards what waits for an endpoint that is held.
     async fn discard_held(&self, application: ApplicationId, id: EndpointId) -> Result<u64> {
         let queued = self.lanes().discarding(id);
         let discarded = self.discard_in_steps(application, id).await;
+        self.lanes().void_claims(id, self.last_lease());
         // Only what the discard didn't come to is still pending, and so given back.
         self.release(queued).await;
         discarded
@@ -112,11 +117,11 @@ impl Engine {
     /// Runs a transition while nothing is taken in for the endpoint.
     async fn while_held<T>(
         &self,
-        id: EndpointId,
+        destination: Destination,
         transition: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        self.lanes().hold(id);
-        let _held = Held { engine: self, id };
+        self.lanes().hold(destination);
+        let _held = Held { engine: self, destination };
         transition.await
     }
 
@@ -124,15 +129,15 @@ impl Engine {
     async fn take_over(&self, updated: Updated) -> Arc<Endpoint> {
         let Updated { endpoint, resumed, due } = updated;
         if resumed {
-            self.lanes().start_gently(endpoint.id);
+            self.lanes().start_gently(endpoint.destination());
         }
-        self.endpoint_changed(endpoint.clone()).await;
+        self.endpoints_changed([endpoint.clone()]).await;
         self.operations_due(due);
         endpoint
     }
 
     /// Starts the deliveries of operational events that a transition made.
-    pub(super) fn operations_due(&self, endpoints: Vec<EndpointId>) {
+    pub(super) fn operations_due(&self, endpoints: Vec<Destination>) {
         let now = self.0.clock.now();
         self.note_due(endpoints.into_iter().map(|endpoint| (endpoint, now)));
     }

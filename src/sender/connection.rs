@@ -28,8 +28,9 @@ pub(super) struct Http1 {
     origin: Arc<Origin>,
     meter: Arc<Meter>,
     sender: http1::SendRequest<Full<Bytes>>,
-    driver: http1::Connection<TokioIo<Stream>, Full<Bytes>>,
-    finished: bool,
+    /// `None` once the connection has ended. A request that was handed to it at that moment is
+    /// only given back when it is dropped.
+    driver: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
 }
 
 impl Http1 {
@@ -40,7 +41,7 @@ impl Http1 {
     ) -> hyper::Result<Box<Http1>> {
         let meter = stream.meter();
         let (sender, driver) = builder.handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Http1 { origin, meter, sender, driver, finished: false }))
+        Ok(Box::new(Http1 { origin, meter, sender, driver: Some(driver) }))
     }
 
     pub(super) fn origin(&self) -> &Arc<Origin> {
@@ -79,15 +80,17 @@ impl Http1 {
         poll_fn(|cx| {
             self.poll_driver(cx);
             let ready = matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())));
-            Poll::Ready(ready && !self.finished)
+            Poll::Ready(ready && self.driver.is_some())
         })
         .await
     }
 
     fn poll_driver(&mut self, cx: &mut Context<'_>) {
         // Its errors reach the request that they concern, or make the connection unfit.
-        if !self.finished && Pin::new(&mut self.driver).poll(cx).is_ready() {
-            self.finished = true;
+        if let Some(driver) = &mut self.driver
+            && Pin::new(driver).poll(cx).is_ready()
+        {
+            self.driver = None;
         }
     }
 }

@@ -11,6 +11,7 @@ mod connection;
 mod failure;
 mod guard;
 mod http;
+mod network;
 mod origin;
 mod pool;
 mod progress;
@@ -32,6 +33,7 @@ pub use self::answer::{MAX_KEPT_HEADERS, MAX_KEPT_VALUE_BYTES};
 pub use self::config::{MIN_ANSWER_HEADER_BYTES, SenderConfig, SenderError, WebsocketConfig};
 pub use self::connect::MAX_ADDRESSES;
 pub use self::guard::{Blocked, Guard, MAX_URL_BYTES};
+pub use self::network::Network;
 pub use self::resolve::{MAX_LOOKUPS, Resolver};
 pub use self::tls::{RootsError, TLS_SESSIONS};
 

@@ -8,48 +8,35 @@ use async_trait::async_trait;
 
 use crate::domain::{
     ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, DeliveryState,
-    Endpoint, EndpointId, EndpointState, EventType, Failure, HistoryEntry, HistoryId, KeyId,
-    LedgerLine, Message, MessageId, Next, NodeId, Outcome, Pass, PassKind, PausePolicy, Reference,
-    Result, SigningSecret, Timestamp, Trigger,
+    Destination, Endpoint, EndpointId, EndpointState, EventType, Failure, HistoryEntry, HistoryId,
+    KeyId, LedgerLine, Message, MessageId, Next, Outcome, Pass, PassKind, PausePolicy, Reference,
+    Result, SigningSecret, Timestamp,
 };
 
+mod ageing;
 mod arrivals;
+mod discard;
+mod job;
 pub mod sqlite;
 mod vault;
 
+pub use ageing::{AgeWalk, Reclaim, RetentionOf};
 pub use arrivals::{Arrivals, WaitingLimits};
+pub use discard::Discard;
+pub use job::{Job, Lease};
 pub use vault::{MasterKey, Vault, VaultError};
-
-/// A claim on a delivery: until then, nobody but this node attempts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    pub node: NodeId,
-    pub until: Timestamp,
-}
 
 /// Says whether an endpoint's lane can hold another delivery in memory. Asked while a message
 /// is accepted: where there is room its delivery is claimed in the same transaction, where
 /// there is none it stays in the store for a later claim.
 pub trait Room: Send + Sync {
-    fn has_room(&self, endpoint: EndpointId) -> bool;
-}
+    fn has_room(&self, endpoint: &Endpoint) -> bool;
 
-/// A claimed delivery, with everything an attempt needs but its endpoint.
-#[derive(Clone, Debug)]
-pub struct Job {
-    pub message: Arc<Message>,
-    pub endpoint: EndpointId,
-    /// The attempts made so far, in all rounds.
-    pub attempts: u32,
-    /// The failures of the present round: where in the schedule it stands.
-    pub failed_in_round: u32,
-    pub trigger: Trigger,
-    pub lease: Lease,
-}
-
-impl Job {
-    pub fn delivery(&self) -> DeliveryId {
-        DeliveryId { message: self.message.id, endpoint: self.endpoint }
+    /// Asked once, right before the message is stored: whether somebody still waits for it.
+    /// Who says no was told that nothing was kept, so nothing may be stored; who says yes
+    /// waits for the end.
+    fn takes_turn(&self) -> bool {
+        true
     }
 }
 
@@ -101,6 +88,8 @@ pub struct Claimed {
 #[derive(Clone, Debug)]
 pub struct Recorded {
     pub attempt: Attempt,
+    /// The claim under which it was made.
+    pub lease: Lease,
     pub next: Next,
     /// The failures of this round, this attempt included.
     pub failed_in_round: u32,
@@ -311,7 +300,7 @@ pub struct Updated {
     /// Whether it delivers again after it had stopped.
     pub resumed: bool,
     /// Operational endpoints that have something new to deliver.
-    pub due: Vec<EndpointId>,
+    pub due: Vec<Destination>,
 }
 
 /// What recording attempts changed beside their deliveries.
@@ -320,27 +309,7 @@ pub struct Changes {
     /// The endpoints that stopped delivering.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Operational endpoints that have something new to deliver.
-    pub due: Vec<EndpointId>,
-}
-
-/// A discard of what waits for an endpoint, made in steps of limited size.
-#[derive(Clone, Debug)]
-pub struct Discard {
-    /// How many deliveries were discarded so far.
-    pub discarded: u64,
-    pub done: bool,
-    started_at: Timestamp,
-    /// The last message that is affected: what is published later isn't.
-    through_seq: Option<i64>,
-    /// The place in the endpoint's queue that the last step came to.
-    after: Option<(Timestamp, MessageId)>,
-}
-
-impl Discard {
-    /// A discard of which no step was made yet.
-    pub fn new(now: Timestamp) -> Discard {
-        Discard { discarded: 0, done: false, started_at: now, through_seq: None, after: None }
-    }
+    pub due: Vec<Destination>,
 }
 
 /// The store. Every method is one transaction; what it returns is on disk.
@@ -532,7 +501,8 @@ pub trait Store: Send + Sync {
         since: Timestamp,
     ) -> Result<Vec<EndpointHour>>;
     /// Claims what is due for one endpoint, oldest first: up to `limit` deliveries, and no
-    /// further than to `max_bytes` of payloads, but one at least.
+    /// further than to `max_bytes` of payloads, but one at least. Of an ordered endpoint, as
+    /// far as the first that isn't due or is claimed already.
     async fn claim(
         &self,
         endpoint: EndpointId,
@@ -541,11 +511,16 @@ pub trait Store: Send + Sync {
         lease: Lease,
         now: Timestamp,
     ) -> Result<Claimed>;
-    /// Gives claims back, untouched: they are due as they were.
-    async fn release(&self, deliveries: Vec<DeliveryId>, node: NodeId) -> Result<()>;
+    /// Gives claims back, untouched: they are due as they were. What somebody has claimed anew
+    /// meanwhile stays theirs.
+    async fn release(&self, claims: Vec<(DeliveryId, Lease)>) -> Result<()>;
     /// Records attempts, moves their deliveries on and applies the pause rule. The outcome of
     /// a delivery that isn't pending any more (a repeated attempt, a discarded delivery) is
-    /// recorded as an attempt and changes nothing else.
+    /// recorded as an attempt and changes nothing else. So is that of an attempt whose claim
+    /// isn't the delivery's present one, as the present one's outcome will decide: what ran out
+    /// was claimed again, or what was discarded was resent. But a success counts where nobody
+    /// else has claimed the delivery by then, or they did so for the same turn: it was received,
+    /// and another attempt could only repeat it.
     async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Changes>;
     /// Starts a new round of attempts at a delivery, or a first one where the message was
     /// never meant for this endpoint, and claims it.
@@ -558,7 +533,7 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<(Job, Arc<Endpoint>)>;
     /// The endpoints with pending deliveries, and when the first of each is due.
-    async fn backlog(&self) -> Result<Vec<(EndpointId, Timestamp)>>;
+    async fn backlog(&self) -> Result<Vec<(Destination, Timestamp)>>;
     /// Forgets the claims of earlier processes on this store, which only one process uses.
     async fn recover(&self) -> Result<()>;
 
@@ -576,6 +551,18 @@ pub trait Store: Send + Sync {
         message: MessageId,
         id: AttemptId,
     ) -> Result<AttemptRow>;
+
+    // Age.
+    /// Makes one step of a walk. A message is removed with all that belongs to it, or not.
+    async fn expire(
+        &self,
+        walk: AgeWalk,
+        rules: Arc<RetentionOf>,
+        now: Timestamp,
+    ) -> Result<AgeWalk>;
+    /// Makes one step of giving back to the disk what removals left free, where that is more
+    /// than is worth keeping for what comes next.
+    async fn reclaim(&self, reclaim: Reclaim) -> Result<Reclaim>;
 
     /// What became of everything accepted, by application (also deleted ones).
     async fn ledger(&self) -> Result<Vec<LedgerLine>>;

@@ -1,6 +1,6 @@
 //! The vault: what must not be readable in the store's files is sealed here first.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -73,6 +73,9 @@ impl MasterKey {
     /// # Errors
     /// Where the file can't be read or written, or holds something else.
     pub fn load_or_create(path: &Path, entropy: &Entropy) -> Result<MasterKey, VaultError> {
+        if path.exists() {
+            return load(path);
+        }
         match create(path, entropy) {
             Ok(key) => Ok(key),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => load(path),
@@ -95,20 +98,21 @@ fn load(path: &Path) -> Result<MasterKey, VaultError> {
         .map_err(|source| VaultError::KeyFile { path: path.to_owned(), source: Box::new(source) })
 }
 
+/// Makes the file whole or not at all: an empty one, left by a full disk, would be refused for
+/// ever.
 fn create(path: &Path, entropy: &Entropy) -> io::Result<MasterKey> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    // Readable by its owner alone, as all temporary files are.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
     let key = MasterKey::generate(entropy);
     let mut text = key.to_base64();
     text.push('\n');
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
     // The name must survive a power cut too, or the next start would make another key.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    File::open(folder)?.sync_all()?;
     Ok(key)
 }
 

@@ -55,6 +55,9 @@ async fn an_endpoint_shows_all_its_fields_but_no_secret() {
             "auth": { "type": "none" },
             "environment": HOME,
             "metadata": { "team": "blue" },
+            "throttleRate": null,
+            "rateLimit": null,
+            "ordered": false,
             "createdAt": "2025-01-15T14:32:00.258162Z",
             "updatedAt": "2025-01-15T14:32:00.258162Z",
         })

@@ -40,6 +40,7 @@ async fn a_message_is_accepted_with_202_and_found_by_both_its_ids() {
             "eventId": "evt-1",
             "eventType": "invoice.paid",
             "payload": { "a": 1 },
+            "payloadExpired": false,
             "channels": ["eu", "us"],
             "tags": ["vip"],
             "timestamp": "2025-01-15T14:32:00.258162Z",

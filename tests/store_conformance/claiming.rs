@@ -119,12 +119,12 @@ pub(crate) async fn a_released_claim_is_due_as_it_was(world: World) {
     let job = world.claimed_job(&application).await;
     let due = world.now();
     world.pass(s(5));
-    world.store().release(vec![job.delivery()], world.node).await.unwrap();
+    world.store().release(vec![(job.delivery(), job.lease)]).await.unwrap();
     assert_eq!(world.standing(&job).await, (DeliveryState::Pending, 0, Some(due)));
     assert_eq!(ids(&world.claim(endpoint.id, 1).await.jobs), [job.message.id]);
     // A finished one stays finished.
     world.record(vec![world.success(&job)]).await;
-    world.store().release(vec![job.delivery()], world.node).await.unwrap();
+    world.store().release(vec![(job.delivery(), job.lease)]).await.unwrap();
     assert_eq!(world.standing(&job).await.0, DeliveryState::Succeeded);
 }
 
@@ -133,7 +133,11 @@ pub(crate) async fn a_node_releases_only_its_own_claims(world: World) {
     let endpoint = world.endpoint(&application).await;
     let job = world.claimed_job(&application).await;
     let other = world.entropy.id(&world.clock);
-    world.store().release(vec![job.delivery()], other).await.unwrap();
+    world
+        .store()
+        .release(vec![(job.delivery(), Lease { node: other, ..job.lease })])
+        .await
+        .unwrap();
     let lease = Lease { node: other, until: world.now() + LEASE };
     let claimed =
         world.store().claim(endpoint.id, 1, usize::MAX, lease, world.now()).await.unwrap();
@@ -155,7 +159,7 @@ pub(crate) async fn recovery_voids_all_leases_and_later_ones_count_again(mut wor
     world.reopen();
     assert_eq!(world.claim(endpoint.id, 10).await.next_due, Some(start + LEASE));
     world.store().recover().await.unwrap();
-    assert_eq!(world.store().backlog().await.unwrap(), [(endpoint.id, start)]);
+    assert_eq!(world.store().backlog().await.unwrap(), [(endpoint.destination(), start)]);
     let mut claimed = ids(&world.claim(endpoint.id, 10).await.jobs);
     claimed.sort_unstable();
     let mut expected = [job.message.id, waiting];
@@ -178,9 +182,12 @@ pub(crate) async fn the_backlog_names_each_deliverable_endpoint_once(world: Worl
     world.publish_unclaimed(&application).await;
     world.pass(s(1));
     world.publish_unclaimed(&application).await;
-    assert_eq!(world.store().backlog().await.unwrap(), [(endpoint.id, start)]);
+    assert_eq!(world.store().backlog().await.unwrap(), [(endpoint.destination(), start)]);
     world.claim(endpoint.id, 10).await;
-    assert_eq!(world.store().backlog().await.unwrap(), [(endpoint.id, world.now() + LEASE)]);
+    assert_eq!(
+        world.store().backlog().await.unwrap(),
+        [(endpoint.destination(), world.now() + LEASE)]
+    );
     let deleted = world.store().delete_endpoint(application.id, endpoint.id, world.now()).await;
     deleted.unwrap();
     assert!(world.store().backlog().await.unwrap().is_empty());

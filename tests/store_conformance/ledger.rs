@@ -8,7 +8,7 @@ use hookwright::domain::{
     PausePolicy,
 };
 use hookwright::entropy::Entropy;
-use hookwright::store::{Discard, EndpointChange, Job};
+use hookwright::store::{Discard, EndpointChange, Job, Lease};
 
 use super::world::{LEASE, World, everything, s};
 
@@ -19,8 +19,17 @@ const SEEDS: [u64; 4] = [1, 2, 3, 4];
 struct Model {
     deliveries: BTreeMap<DeliveryId, DeliveryState>,
     jobs: Vec<Job>,
+    /// The latest claim of each delivery.
+    claims: BTreeMap<DeliveryId, Lease>,
     endpoints: Vec<Arc<Endpoint>>,
     messages: Vec<MessageId>,
+}
+
+impl Model {
+    fn take(&mut self, jobs: Vec<Job>) {
+        self.claims.extend(jobs.iter().map(|job| (job.delivery(), job.lease)));
+        self.jobs.extend(jobs);
+    }
 }
 
 pub(crate) async fn it_adds_up_after_every_step_of_a_random_history(mut world: World) {
@@ -30,6 +39,7 @@ pub(crate) async fn it_adds_up_after_every_step_of_a_random_history(mut world: W
         let mut model = Model {
             deliveries: BTreeMap::new(),
             jobs: Vec::new(),
+            claims: BTreeMap::new(),
             endpoints: Vec::new(),
             messages: Vec::new(),
         };
@@ -78,7 +88,7 @@ async fn take_step(
         5..=8 => publish(world, application, dice, model).await,
         9..=11 if !model.endpoints.is_empty() => {
             let endpoint = model.endpoints[below(dice, model.endpoints.len())].id;
-            model.jobs.extend(world.claim(endpoint, 3).await.jobs);
+            model.take(world.claim(endpoint, 3).await.jobs);
         }
         12 | 13 if !model.endpoints.is_empty() && !model.messages.is_empty() => {
             resend(world, application, dice, model).await;
@@ -88,7 +98,10 @@ async fn take_step(
         }
         14 if !model.jobs.is_empty() => {
             let job = model.jobs.swap_remove(below(dice, model.jobs.len()));
-            world.store().release(vec![job.delivery()], world.node).await.unwrap();
+            world.store().release(vec![(job.delivery(), job.lease)]).await.unwrap();
+            if model.claims.get(&job.delivery()) == Some(&job.lease) {
+                model.claims.remove(&job.delivery());
+            }
         }
         _ => record(world, dice, model).await,
     }
@@ -141,7 +154,7 @@ async fn publish(world: &World, application: &Application, dice: &Entropy, model
     for (row, _) in rows {
         model.deliveries.insert(row.id, DeliveryState::Pending);
     }
-    model.jobs.extend(accepted.claimed.into_iter().map(|(job, _)| job));
+    model.take(accepted.claimed.into_iter().map(|(job, _)| job).collect());
 }
 
 async fn resend(world: &World, application: &Application, dice: &Entropy, model: &mut Model) {
@@ -151,7 +164,7 @@ async fn resend(world: &World, application: &Application, dice: &Entropy, model:
     match world.store().resend(application.id, message, endpoint, lease, now).await {
         Ok((job, _)) => {
             model.deliveries.insert(job.delivery(), DeliveryState::Pending);
-            model.jobs.push(job);
+            model.take(vec![job]);
         }
         Err(error) => assert_eq!(error.code, ErrorCode::Conflict, "{error}"),
     }
@@ -179,7 +192,11 @@ async fn record(world: &World, dice: &Entropy, model: &mut Model) {
         one.pause = PausePolicy::Consecutive { failures: 3 };
         recorded.push(one);
         let Some(state) = model.deliveries.get_mut(&job.delivery()) else { continue };
-        if *state == DeliveryState::Pending {
+        // A failure counts under the present claim only. A success always does here, where an
+        // attempt takes no time, so that it can't have begun before its delivery was due.
+        let present = model.claims.get(&job.delivery()) == Some(&job.lease);
+        if *state == DeliveryState::Pending && (present || next == Next::Succeeded) {
+            model.claims.remove(&job.delivery());
             *state = match next {
                 Next::Succeeded => DeliveryState::Succeeded,
                 Next::Retry { .. } => DeliveryState::Pending,

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use hookwright::domain::{Audience, EndpointId, EndpointState, ErrorCode, Reference, Subscription};
+use hookwright::domain::{
+    Audience, Endpoint, EndpointId, EndpointState, ErrorCode, Reference, Subscription,
+};
 use hookwright::store::{Room, Store};
 
 use super::world::{World, everything, expect, s};
@@ -308,7 +310,7 @@ pub(crate) async fn ten_threads_publish_and_record_at_the_same_time(world: World
 struct PanickingRoom;
 
 impl Room for PanickingRoom {
-    fn has_room(&self, _: EndpointId) -> bool {
+    fn has_room(&self, _: &Endpoint) -> bool {
         panic!("a defect elsewhere");
     }
 }
@@ -338,4 +340,30 @@ pub(crate) async fn a_room_that_panics_fails_its_own_message_and_loses_no_other(
     world.pass(super::world::LEASE);
     let claimed = world.claim(endpoint.id, 1_000).await.jobs.len();
     assert_eq!(u64::try_from(claimed).unwrap(), accepted + 1);
+}
+
+/// Of a publisher who was told that it took too long.
+struct GivenUp;
+
+impl Room for GivenUp {
+    fn has_room(&self, _: &Endpoint) -> bool {
+        true
+    }
+
+    fn takes_turn(&self) -> bool {
+        false
+    }
+}
+
+pub(crate) async fn what_its_publisher_gave_up_is_not_stored(world: World) {
+    let application = world.application("acme").await;
+    world.endpoint(&application).await;
+    let message = world.new_message(&application);
+    let id = message.id;
+    let given_up = world.store().accept(message, world.lease(), Arc::new(GivenUp), world.now());
+    assert_eq!(given_up.await.unwrap_err().code, ErrorCode::Unavailable);
+    let reference = Reference::new(id.to_string());
+    let found = world.store().get_message(application.id, &reference).await;
+    assert_eq!(found.unwrap_err().code, ErrorCode::NotFound);
+    world.expect_ledger(&application, [0, 0, 0, 0, 0]).await;
 }

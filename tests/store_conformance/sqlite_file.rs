@@ -7,8 +7,9 @@ use std::sync::Arc;
 use hookwright::domain::{ApiKey, Auth, ErrorCode, Scope, SecretText, SigningSecret};
 use hookwright::entropy::Entropy;
 use hookwright::store::sqlite::{SqliteOptions, SqliteStore};
-use hookwright::store::{MasterKey, Store, Vault};
+use hookwright::store::{AgeWalk, MasterKey, Reclaim, Store, Vault};
 
+use super::ageing::{DAY, walk_on};
 use super::world::{Backend, World};
 
 /// A store in a folder of its own, which goes with it.
@@ -189,4 +190,84 @@ async fn a_full_store_refuses_and_forgets_nothing_that_it_accepted() {
     };
     assert_eq!(refusal.code, ErrorCode::Unavailable);
     world.expect_ledger(&application, [accepted, 0, 0, accepted, 0]).await;
+}
+
+/// The file's size in bytes, its log not counted.
+fn size(folder: &Path) -> u64 {
+    fs::metadata(folder.join("hookwright.db")).unwrap().len()
+}
+
+/// Publishes payloads of 1 KiB.
+async fn fill(world: &World, messages: usize) {
+    let application = world.application("acme").await;
+    let payload: Arc<str> = format!("\"{}\"", "x".repeat(1_024)).into();
+    let calls = (0..messages)
+        .map(|_| world.publish_with(&application, |message| message.payload = payload.clone()));
+    futures_util::future::join_all(calls).await;
+}
+
+async fn give_back(world: &World) -> u64 {
+    let mut reclaim = Reclaim::default();
+    while !reclaim.done {
+        reclaim = world.store().reclaim(reclaim).await.unwrap();
+    }
+    reclaim.bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_removed_is_given_back_to_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world_in(folder.path(), SqliteOptions::default());
+    fill(&world, 5_000).await;
+    world.reopen();
+    let full = size(folder.path());
+    assert!(full > 5_000 * 1_024, "{full}");
+    assert_eq!(give_back(&world).await, 0, "nothing is free");
+
+    world.pass(7 * DAY);
+    assert_eq!(walk_on(&world, AgeWalk::new(7 * DAY)).await.emptied, 5_000);
+    assert!(give_back(&world).await > full / 2);
+    let without_content = size(folder.path());
+    assert!(without_content < full / 3, "{without_content} of {full}");
+
+    world.pass(83 * DAY);
+    assert_eq!(walk_on(&world, AgeWalk::new(90 * DAY)).await.removed, 5_000);
+    assert!(give_back(&world).await > 0);
+    let empty = size(folder.path());
+    assert!(empty < 300_000, "{empty} of {full}, while it is open");
+    world.reopen();
+    goes_on_working(&world).await;
+}
+
+async fn goes_on_working(world: &World) {
+    let application = world.application("other").await;
+    world.endpoint(&application).await;
+    let job = world.claimed_job(&application).await;
+    world.record(vec![world.success(&job)]).await;
+    world.expect_ledger(&application, [1, 1, 0, 0, 0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compacted_file_is_small_and_can_give_back_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hookwright.db");
+    // As a version made it that didn't give room back.
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch("PRAGMA auto_vacuum = NONE; CREATE TABLE t (a); DROP TABLE t;").unwrap();
+    drop(file);
+    let mut world = world_in(folder.path(), SqliteOptions::default());
+    fill(&world, 2_000).await;
+    world.pass(90 * DAY);
+    assert_eq!(walk_on(&world, AgeWalk::new(90 * DAY)).await.removed, 2_000);
+    assert_eq!(give_back(&world).await, 0, "it can't");
+    world.close();
+    let full = size(folder.path());
+    assert!(full > 2_000 * 1_024, "{full}");
+    SqliteStore::compact(&path).unwrap();
+    assert!(size(folder.path()) < 300_000, "{} of {full}", size(folder.path()));
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert!(left.len() <= 2, "{left:?}");
+
+    world.reopen();
+    goes_on_working(&world).await;
 }

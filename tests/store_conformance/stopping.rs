@@ -148,14 +148,14 @@ pub(crate) async fn who_listens_is_told_with_the_outcome_itself(mut world: World
     recorded.pause = PausePolicy::Consecutive { failures: 2 };
     let changes = world.store().record(vec![recorded].into()).await.unwrap();
     assert_eq!(changes.endpoints[0].id, endpoint.id);
-    assert_eq!(changes.due, [listener.id, listener.id]);
+    assert_eq!(changes.due, [listener.destination(), listener.destination()]);
     world.expect_ledger(&holder, [2, 0, 0, 2, 0]).await;
 
     // Not even a crash right after it loses what is to be told.
     world.reopen();
     world.store().recover().await.unwrap();
     let backlog = world.store().backlog().await.unwrap();
-    assert_eq!(backlog, [(listener.id, world.now())]);
+    assert_eq!(backlog, [(listener.destination(), world.now())]);
     let told = world.claim(listener.id, 10).await.jobs;
     let mut types: Vec<&str> = told.iter().map(|job| job.message.event_type.as_str()).collect();
     types.sort_unstable();

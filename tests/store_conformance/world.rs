@@ -27,8 +27,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(60);
 pub(crate) struct Lanes(pub(crate) Mutex<HashSet<EndpointId>>);
 
 impl Room for Lanes {
-    fn has_room(&self, endpoint: EndpointId) -> bool {
-        !self.0.lock().unwrap().contains(&endpoint)
+    fn has_room(&self, endpoint: &Endpoint) -> bool {
+        !self.0.lock().unwrap().contains(&endpoint.id)
     }
 }
 
@@ -61,9 +61,13 @@ impl World {
         self.store.as_ref().unwrap()
     }
 
+    pub(crate) fn close(&mut self) {
+        drop(self.store.take());
+    }
+
     /// What a restart of the process does to the store.
     pub(crate) fn reopen(&mut self) {
-        drop(self.store.take());
+        self.close();
         self.store = Some(self.backend.open());
     }
 
@@ -112,6 +116,8 @@ impl World {
             headers: Vec::new(),
             subscription: Default::default(),
             channels: None,
+            throttle_rate: None,
+            ordered: false,
             metadata: Metadata::new(),
             state: EndpointState::Enabled,
             secrets: vec![SigningSecret {
@@ -226,6 +232,7 @@ impl World {
                 outcome,
                 succeeded,
             },
+            lease: job.lease,
             next,
             failed_in_round: if succeeded { 0 } else { job.failed_in_round + 1 },
             pause: PausePolicy::Never,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hookwright::config::{Config, load_contract};
 use hookwright::contract::Contract;
+use hookwright::domain::Retention;
 use hookwright::environment::{Environment, Environments};
 use hookwright::sender::Guard;
 
@@ -28,7 +29,13 @@ pub fn configure_file(config: &mut Config, name: &str, contract: &str) {
 
 fn environment(name: &str, contract: Arc<Contract>, allow_http: bool) -> Environment {
     let loopback = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-    Environment { name: Arc::from(name), contract, guard: Guard::new(loopback), allow_http }
+    Environment {
+        name: Arc::from(name),
+        contract,
+        guard: Guard::new(loopback),
+        allow_http,
+        retention: Retention::default(),
+    }
 }
 
 fn install(config: &mut Config, configured: Vec<Environment>, allow_http: bool) {

@@ -10,6 +10,7 @@ pub mod process;
 pub mod programs;
 pub mod receiver;
 pub mod server;
+pub mod small_disk;
 pub mod stream;
 pub mod tenant;
 pub mod websocket_receiver;

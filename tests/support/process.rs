@@ -16,9 +16,11 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// A command of the binary.
+/// A command of the binary: the one that was built with the tests, unless another is named.
 pub fn hookwright(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookwright"));
+    let binary = std::env::var_os("HOOKWRIGHT_TEST_BINARY").filter(|path| !path.is_empty());
+    let mut command =
+        Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_hookwright").into()));
     command.args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }
@@ -42,7 +44,13 @@ impl ServerProcess {
     /// until it listens.
     pub fn start(data_dir: &Path, args: &[&str]) -> ServerProcess {
         let mut command = hookwright(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
-        command.arg(data_dir).args(args).stdin(Stdio::null());
+        command.arg(data_dir).args(args);
+        ServerProcess::launch(command)
+    }
+
+    /// Runs a command that is, or becomes, a server on a free port, and waits until it listens.
+    pub fn launch(mut command: Command) -> ServerProcess {
+        command.stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
         let log = collect(child.stderr.take().unwrap(), output.clone());
@@ -66,10 +74,15 @@ impl ServerProcess {
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, and the exit status.
-    pub fn terminate(mut self) -> (std::process::ExitStatus, String) {
+    /// SIGTERM, without waiting for the end.
+    pub fn ask_to_stop(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// SIGTERM, and the exit status.
+    pub fn terminate(mut self) -> (std::process::ExitStatus, String) {
+        self.ask_to_stop();
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
@@ -86,6 +99,14 @@ impl ServerProcess {
 
     pub fn output(&self) -> String {
         self.output.lock().unwrap().clone()
+    }
+}
+
+/// A test that fails must not leave a server behind.
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -107,12 +128,17 @@ pub struct Api {
 
 impl Api {
     pub async fn connect(address: SocketAddr, token: &str) -> Api {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let (requests, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        Api::try_connect(address, token).await.unwrap()
+    }
+
+    /// The same with a server that may be gone.
+    pub async fn try_connect(address: SocketAddr, token: &str) -> std::io::Result<Api> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (requests, connection) = handshake.map_err(std::io::Error::other)?;
         tokio::spawn(connection);
-        Api { requests, authorization: format!("Bearer {token}") }
+        Ok(Api { requests, authorization: format!("Bearer {token}") })
     }
 
     /// Status and JSON of an answer; an error where the server went away.
@@ -134,6 +160,18 @@ impl Api {
         headers: &[(&str, &str)],
         body: String,
     ) -> hyper::Result<(u16, Value)> {
+        let (head, json) = self.exchange(method, path, headers, body).await?;
+        Ok((head.status.as_u16(), json))
+    }
+
+    /// The same, with the whole head of the answer.
+    pub async fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> hyper::Result<(http::response::Parts, Value)> {
         self.requests.ready().await?;
         let mut request = Request::builder().method(method).uri(path).header("host", "test");
         for (name, value) in headers {
@@ -142,6 +180,6 @@ impl Api {
         let request = request.body(Full::new(Bytes::from(body))).unwrap();
         let (head, body) = self.requests.send_request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok((head.status.as_u16(), serde_json::from_slice(&body).unwrap_or_default()))
+        Ok((head, serde_json::from_slice(&body).unwrap_or_default()))
     }
 }

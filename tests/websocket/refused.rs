@@ -103,6 +103,7 @@ async fn strict(names: &[(&str, &str)]) -> TestServer {
             contract: hookwright::contract::Contract::shipped("klink").unwrap(),
             guard: hookwright::sender::Guard::public(),
             allow_http: true,
+            retention: Default::default(),
         };
         let environments =
             hookwright::environment::Environments::new(vec![environment.clone()], environment);

@@ -23,7 +23,7 @@ pub(super) fn register(engine: &mut Environment<'static>) {
 }
 
 fn raw(text: impl Into<String>) -> Value {
-    Value::from_object(RawText(text.into().into()))
+    Value::from_object(RawText::new(text.into().into()))
 }
 
 fn rewritten(
@@ -59,10 +59,17 @@ fn ascii(value: &Value) -> Result<Value, Error> {
 fn member(value: &Value, path: Rest<Value>) -> Result<Value, Error> {
     let text = text_of(value)?;
     let mut found: &str = &text;
+    // Only where the whole text is asked: what is found in it has nothing to remember it by.
+    let mut whole = value.downcast_object_ref::<RawText>();
     for step in path.iter() {
         let next = match (step.as_str(), step.as_usize()) {
-            (Some(name), _) => json::member(found, name).map_err(not_json)?,
+            (Some(name), _) => match whole.take() {
+                Some(text) => text.member(name),
+                None => json::member(found, name),
+            }
+            .map_err(not_json)?,
             (None, Some(number)) => {
+                whole = None;
                 json::items(found).map_err(not_json)?.into_iter().flatten().nth(number)
             }
             (None, None) => return Err(refused("member takes names and numbers")),

@@ -41,7 +41,7 @@ fn unix_decimal(time: Timestamp) -> Value {
     let sign = if micros < 0 { "-" } else { "" };
     let (seconds, fraction) =
         (micros.unsigned_abs() / 1_000_000, micros.unsigned_abs() % 1_000_000);
-    Value::from_object(RawText(format!("{sign}{seconds}.{fraction:06}").into()))
+    Value::from_object(RawText::new(format!("{sign}{seconds}.{fraction:06}").into()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Looking into JSON without taking all of it apart.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use super::{Json, JsonError, MAX_DEPTH, Scanner, parse};
 
 /// The raw text of a member of the object `text`; the last one, where the key is repeated.
@@ -15,6 +18,43 @@ pub(in crate::contract) fn member<'a>(
         }
     })?;
     Ok(found)
+}
+
+/// Where the members of an object are, for texts of which several members are asked for: a
+/// template with twenty fields would otherwise read the payload twenty times.
+pub(in crate::contract) struct MemberPlaces(Vec<Place>);
+
+struct Place {
+    key: Range<usize>,
+    /// The key where it is written with escapes.
+    unescaped: Option<Vec<u8>>,
+    value: Range<usize>,
+}
+
+impl MemberPlaces {
+    /// Those of `text`; none where it isn't an object.
+    pub(in crate::contract) fn of(text: &str) -> Result<MemberPlaces, JsonError> {
+        let mut places = Vec::new();
+        each_member(text, |Member { key, start, value }| {
+            let (key, unescaped) = match key {
+                // Behind the opening quotation mark.
+                Cow::Borrowed(plain) => (start + 1..start + 1 + plain.len(), None),
+                Cow::Owned(unescaped) => (0..0, Some(unescaped)),
+            };
+            places.push(Place { key, unescaped, value: value.0..value.1 });
+        })?;
+        Ok(MemberPlaces(places))
+    }
+
+    /// Where the value of a member is in `text`, which is the one that they were taken from;
+    /// the last one, where the key is repeated.
+    pub(in crate::contract) fn find(&self, text: &[u8], name: &[u8]) -> Option<Range<usize>> {
+        let is_it = |place: &&Place| match &place.unescaped {
+            None => place.key.len() == name.len() && text[place.key.clone()] == *name,
+            Some(unescaped) => unescaped == name,
+        };
+        self.0.iter().rev().find(is_it).map(|place| place.value.clone())
+    }
 }
 
 /// The object `text` with this member (whose value is JSON) at its end, in the place of any

@@ -134,7 +134,7 @@ impl Input {
     }
 }
 
-const ENDPOINT: [Field; 15] = [
+const ENDPOINT: [Field; 18] = [
     must("url", Kind::Text),
     may("name", Kind::Text),
     may("description", Kind::Text),
@@ -143,6 +143,9 @@ const ENDPOINT: [Field; 15] = [
     may("filterTypes", Kind::Texts),
     may("filterGroups", Kind::Texts),
     may("channels", Kind::Texts),
+    may("throttleRate", Kind::Number),
+    may("rateLimit", Kind::Number),
+    may("ordered", Kind::Flag),
     may("metadata", Kind::Object),
     may("transport", Kind::Text),
     may("method", Kind::Text),
@@ -152,7 +155,7 @@ const ENDPOINT: [Field; 15] = [
     may("secretType", Kind::Text),
 ];
 
-const ENDPOINT_PATCH: [Field; 15] = {
+const ENDPOINT_PATCH: [Field; 18] = {
     let mut fields = ENDPOINT;
     fields[0].required = false;
     fields
@@ -321,18 +324,18 @@ const EVENT_PAGE_SAMPLES: [&str; 2] =
     [r#"{"cursor":"cur_0","hasMore":true}"#, r#"{"cursor":"cur_0","hasMore":false}"#];
 
 const ENDPOINT_SAMPLES: [&str; 2] = [
-    r#"{"id":"ep_01JQ0000000000000000xx","uid":"u","url":"https://example.com/","name":"n","description":"d","version":1,"disabled":true,"paused":true,"pausedAt":"2025-01-15T14:32:00.258162Z","pauseReason":"r","disabledAt":"2025-01-15T14:32:00.258162Z","disabledReason":"r","filterTypes":["a","b"],"filterGroups":["g"],"channels":["c"],"transport":"webhook","method":"POST","auth":{"type":"header","name":"X-Token"},"environment":"production","metadata":{"k":"v"},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":"s","headers":{"X-Name":"v"}}"#,
-    r#"{"id":"ep_01JQ0000000000000000xx","uid":null,"url":"https://example.com/","name":"","description":"","version":1,"disabled":false,"paused":false,"pausedAt":null,"pauseReason":null,"disabledAt":null,"disabledReason":null,"filterTypes":null,"filterGroups":null,"channels":null,"transport":"webhook","method":"POST","auth":{"type":"none"},"environment":"production","metadata":{},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":null,"headers":{}}"#,
+    r#"{"id":"ep_01JQ0000000000000000xx","uid":"u","url":"https://example.com/","name":"n","description":"d","version":1,"disabled":true,"paused":true,"pausedAt":"2025-01-15T14:32:00.258162Z","pauseReason":"r","disabledAt":"2025-01-15T14:32:00.258162Z","disabledReason":"r","filterTypes":["a","b"],"filterGroups":["g"],"channels":["c"],"rateLimit":9,"throttleRate":9,"ordered":true,"transport":"webhook","method":"POST","auth":{"type":"header","name":"X-Token"},"environment":"production","metadata":{"k":"v"},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":"s","headers":{"X-Name":"v"}}"#,
+    r#"{"id":"ep_01JQ0000000000000000xx","uid":null,"url":"https://example.com/","name":"","description":"","version":1,"disabled":false,"paused":false,"pausedAt":null,"pauseReason":null,"disabledAt":null,"disabledReason":null,"filterTypes":null,"filterGroups":null,"channels":null,"rateLimit":null,"throttleRate":null,"ordered":false,"transport":"webhook","method":"POST","auth":{"type":"none"},"environment":"production","metadata":{},"createdAt":"2025-01-15T14:32:00.258162Z","updatedAt":"2025-01-15T14:32:00.258162Z","secret":null,"headers":{}}"#,
 ];
 
 const MESSAGE_SAMPLES: [&str; 2] = [
-    r#"{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true}"#,
-    r#"{"id":"msg_0","eventId":null,"eventType":"a","payload":{},"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":false}"#,
+    r#"{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"payloadExpired":false,"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true}"#,
+    r#"{"id":"msg_0","eventId":null,"eventType":"a","payload":{"expired":true},"payloadExpired":true,"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":false}"#,
 ];
 
 const TEST_SAMPLES: [&str; 2] = [
-    r#"{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true,"deliveries":2}"#,
-    r#"{"id":"msg_0","eventId":null,"eventType":"a","payload":{},"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":true,"deliveries":0}"#,
+    r#"{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"payloadExpired":false,"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true,"deliveries":2}"#,
+    r#"{"id":"msg_0","eventId":null,"eventType":"a","payload":{"expired":true},"payloadExpired":true,"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":true,"deliveries":0}"#,
 ];
 
 const EXAMPLE_SAMPLES: [&str; 2] = [
@@ -346,6 +349,6 @@ const EVENT_TYPE_SAMPLES: [&str; 2] = [
 ];
 
 const ATTEMPT_SAMPLES: [&str; 2] = [
-    r#"{"id":"atmpt_0","msgId":"msg_0","endpointId":"ep_01JQ0000000000000000xx","url":"https://example.com/","number":2,"status":2,"statusText":"fail","triggerType":0,"timestamp":"2025-01-15T14:32:00.258162Z","responseDurationMs":12,"responseStatusCode":500,"response":"no","responseTruncated":false,"responseHeaders":[["a","b"]],"error":{"kind":"timeout","phase":"wait","causes":["c"]},"timing":{"resolveMs":0.1,"connectMs":0.1,"tlsMs":0.1,"waitMs":0.1,"receiveMs":0.1},"test":true,"msg":{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true}}"#,
-    r#"{"id":"atmpt_0","msgId":"msg_0","endpointId":"ep_01JQ0000000000000000xx","url":"https://example.com/","number":1,"status":0,"statusText":"success","triggerType":0,"timestamp":"2025-01-15T14:32:00.258162Z","responseDurationMs":12,"responseStatusCode":200,"response":"","responseTruncated":false,"responseHeaders":[],"error":null,"timing":{"resolveMs":0.0,"connectMs":0.0,"tlsMs":0.0,"waitMs":0.0,"receiveMs":0.0},"test":false,"msg":{"id":"msg_0","eventId":null,"eventType":"a","payload":{},"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":false}}"#,
+    r#"{"id":"atmpt_0","msgId":"msg_0","endpointId":"ep_01JQ0000000000000000xx","url":"https://example.com/","number":2,"status":2,"statusText":"fail","triggerType":0,"timestamp":"2025-01-15T14:32:00.258162Z","responseDurationMs":12,"responseStatusCode":500,"response":"no","responseTruncated":false,"responseHeaders":[["a","b"]],"error":{"kind":"timeout","phase":"wait","causes":["c"]},"timing":{"resolveMs":0.1,"connectMs":0.1,"tlsMs":0.1,"waitMs":0.1,"receiveMs":0.1},"test":true,"msg":{"id":"msg_0","eventId":"e","eventType":"a","payload":{"n":1},"payloadExpired":false,"channels":["c"],"tags":["t"],"timestamp":"2025-01-15T14:32:00.258162Z","test":true}}"#,
+    r#"{"id":"atmpt_0","msgId":"msg_0","endpointId":"ep_01JQ0000000000000000xx","url":"https://example.com/","number":1,"status":0,"statusText":"success","triggerType":0,"timestamp":"2025-01-15T14:32:00.258162Z","responseDurationMs":12,"responseStatusCode":200,"response":"","responseTruncated":false,"responseHeaders":[],"error":null,"timing":{"resolveMs":0.0,"connectMs":0.0,"tlsMs":0.0,"waitMs":0.0,"receiveMs":0.0},"test":false,"msg":{"id":"msg_0","eventId":null,"eventType":"a","payload":{"expired":true},"payloadExpired":true,"channels":null,"tags":null,"timestamp":"2025-01-15T14:32:00.258162Z","test":false}}"#,
 ];

@@ -2,17 +2,35 @@
 //! and started gently after it.
 
 use super::Lanes;
-use crate::domain::{Endpoint, EndpointId, Timestamp};
+use crate::domain::{Congestion, Destination, Endpoint, EndpointId, Timestamp};
 use crate::store::Job;
+
+/// Endpoints of which void claims are remembered. Where there are more, all are forgotten: what
+/// is on its way arrives within moments.
+const VOIDED_REMEMBERED: usize = 10_000;
 
 impl Lanes {
     /// What waited for an endpoint that was stopped goes out in the order in which it was
     /// published; the store's queue has it in the order in which it became due, which puts
     /// what failed before the stop behind what came after.
     pub(super) fn sort_if_gentle(&mut self, id: EndpointId) {
-        if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.ramp.is_some()) {
+        if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.gentle) {
             lane.queue.make_contiguous().sort_by_key(|job| job.message.id);
         }
+    }
+
+    /// Sends nothing for an endpoint that was claimed up to now, `last` being the end of the
+    /// latest claim, and is still on its way here: its lane, or what held it, may be gone when
+    /// it arrives.
+    pub(in crate::engine) fn void_claims(&mut self, id: EndpointId, last: Timestamp) {
+        if self.voided.len() >= VOIDED_REMEMBERED {
+            self.voided.clear();
+        }
+        self.voided.insert(id, last);
+    }
+
+    pub(super) fn is_void(&self, job: &Job) -> bool {
+        self.voided.get(&job.endpoint).is_some_and(|&last| job.lease.until <= last)
     }
 
     /// Whether a change may make the endpoint deliver again, as far as the lanes know.
@@ -23,8 +41,8 @@ impl Lanes {
 
     /// Takes nothing in for an endpoint until [`Lanes::let_go`], so that what is published
     /// while a transition of it is under way can't go before, or with, what that is about.
-    pub(in crate::engine) fn hold(&mut self, id: EndpointId) {
-        self.lanes.entry(id).or_default().holds += 1;
+    pub(in crate::engine) fn hold(&mut self, destination: Destination) {
+        self.lane(destination).holds += 1;
     }
 
     /// Hands back what is queued, because it is discarded.
@@ -36,32 +54,16 @@ impl Lanes {
     }
 
     /// Ends a hold. The lane looks into the store for what came meanwhile.
-    pub(in crate::engine) fn let_go(&mut self, id: EndpointId, now: Timestamp) {
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
-        lane.holds -= 1;
-        self.note_due(id, now);
+    pub(in crate::engine) fn let_go(&mut self, destination: Destination, now: Timestamp) {
+        self.lane(destination).holds -= 1;
+        self.note_due(destination, now);
     }
 
     /// The endpoint delivers again after it was stopped: it starts with one attempt in flight.
-    pub(in crate::engine) fn start_gently(&mut self, id: EndpointId) {
-        self.lanes.entry(id).or_default().ramp = Some(1);
-    }
-
-    /// An attempt failed, which is about to be recorded.
-    pub(in crate::engine) fn failed(&mut self, id: EndpointId) {
-        if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.ramp.is_some()) {
-            lane.unrecorded += 1;
-        }
-    }
-
-    /// The store knows of a failure. Returns whether the lane waited for that.
-    pub(in crate::engine) fn failure_recorded(&mut self, id: EndpointId) -> bool {
-        let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.unrecorded > 0) else {
-            return false;
-        };
-        lane.unrecorded -= 1;
-        self.enter_round(id);
-        self.drop_if_idle(id);
-        true
+    pub(in crate::engine) fn start_gently(&mut self, destination: Destination) {
+        let full = self.limits.in_flight_per_endpoint;
+        let lane = self.lane(destination);
+        lane.congestion = Congestion::gentle(full);
+        lane.gentle = true;
     }
 }

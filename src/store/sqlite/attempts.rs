@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, named_params, params};
 
 use super::columns::{count, json, json_unless_empty, read_count, read_json};
 use super::fault::{Fallible, damaged};
@@ -19,16 +19,20 @@ const COLUMNS: &str = "message_id, id, endpoint_id, number, manual, url, started
     duration_us, resolve_us, connect_us, tls_us, wait_us, receive_us, status, headers, body, \
     truncated, retry_after_us, failure, succeeded";
 
-/// Writes an attempt down. Returns whether it is a new one.
-pub(super) fn insert(connection: &Connection, attempt: &Attempt) -> Fallible<bool> {
-    let mut insert = connection.prepare_cached(
+/// The statement for [`insert`].
+pub(super) fn prepare_insert(connection: &Connection) -> Fallible<CachedStatement<'_>> {
+    Ok(connection.prepare_cached(
         "INSERT INTO attempts (message_id, id, endpoint_id, number, manual, url,
             started_at_us, duration_us, resolve_us, connect_us, tls_us, wait_us, receive_us,
             status, headers, body, truncated, retry_after_us, failure, succeeded)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
             ?18, ?19, ?20)
          ON CONFLICT (message_id, id) DO NOTHING",
-    )?;
+    )?)
+}
+
+/// Writes an attempt down. Returns whether it is a new one.
+pub(super) fn insert(insert: &mut CachedStatement<'_>, attempt: &Attempt) -> Fallible<bool> {
     let (answer, failure) = match &attempt.outcome {
         Outcome::Answered(answer) => (Some(answer), None),
         Outcome::Failed(failure) => (None, Some(json(failure)?)),
@@ -59,6 +63,18 @@ pub(super) fn insert(connection: &Connection, attempt: &Attempt) -> Fallible<boo
         attempt.succeeded
     ])?;
     Ok(inserted > 0)
+}
+
+/// Removes an attempt whose delivery is gone: discarded while it was under way, and then too
+/// old to be kept.
+pub(super) fn remove_orphan(connection: &Connection, attempt: &Attempt) -> Fallible<()> {
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM attempts WHERE message_id = ?1 AND id = ?2 AND NOT EXISTS
+            (SELECT 1 FROM deliveries WHERE message_id = ?1 AND endpoint_id = ?3)",
+    )?;
+    let delivery = attempt.delivery;
+    delete.execute(params![delivery.message, attempt.id, delivery.endpoint])?;
+    Ok(())
 }
 
 fn micros(duration: Duration) -> i64 {

@@ -7,20 +7,31 @@ use rusqlite::{Connection, params};
 
 use super::activity::Activity;
 use super::cache::Caches;
+use super::disk::Disk;
 use super::fault::Fallible;
 use super::messages;
-use crate::domain::{ApplicationId, DeliveryState, EndpointId, MessageId};
+use crate::domain::{ApplicationId, DeliveryState, EndpointId, MessageId, Result};
 use crate::store::Vault;
 
 /// How many deliveries of deleted endpoints are discarded in one transaction, so that nobody
 /// waits long for the deletion of an endpoint with millions of them.
 pub(super) const DISCARDS_PER_BATCH: u32 = 250;
 
+/// What is written to find out whether there is room again, in bytes: a large event.
+const TRIAL_BYTES: u32 = 64 * 1024;
+
 /// The writing connection within a transaction, and what its thread remembers.
 pub(super) struct Batch<'c> {
     pub(super) connection: &'c Connection,
     pub(super) vault: Arc<Vault>,
     pub(super) caches: Caches,
+    pub(super) disk: Disk,
+    /// Whether the store could not write, and took nothing of an event's size since.
+    failing: bool,
+    /// Whether the running transaction writes as much as an event needs.
+    weighty: bool,
+    /// What accepting a message runs, once one was accepted.
+    pub(super) inserts: Option<messages::Inserts<'c>>,
     /// Of the transitions that succeeded; written once, before the commit.
     totals: HashMap<ApplicationId, Totals>,
     /// Of the transition that runs.
@@ -32,6 +43,29 @@ pub(super) struct Batch<'c> {
     newest_message: Option<MessageId>,
     /// The applications whose readers of events have something to look for after the commit.
     news: Vec<ApplicationId>,
+}
+
+/// What is remembered from one transaction to the next.
+pub(super) struct Kept {
+    vault: Arc<Vault>,
+    caches: Caches,
+    disk: Disk,
+    failing: bool,
+    discards: VecDeque<EndpointId>,
+    activity: Activity,
+    newest_message: Option<MessageId>,
+}
+
+impl Kept {
+    pub(super) fn new(vault: Arc<Vault>, disk: Disk) -> Kept {
+        let (caches, discards) = (Caches::default(), VecDeque::new());
+        let activity = Activity::default();
+        Kept { vault, caches, disk, failing: false, discards, activity, newest_message: None }
+    }
+
+    pub(super) fn discards_waiting(&self) -> bool {
+        !self.discards.is_empty()
+    }
 }
 
 /// A change of an application's line in the ledger.
@@ -64,18 +98,28 @@ impl Totals {
 }
 
 impl<'c> Batch<'c> {
-    pub(super) fn new(connection: &'c Connection, vault: Arc<Vault>) -> Batch<'c> {
+    pub(super) fn new(connection: &'c Connection, kept: Kept) -> Batch<'c> {
+        let Kept { vault, caches, disk, failing, discards, activity, newest_message } = kept;
         Batch {
             connection,
             vault,
-            caches: Caches::default(),
+            caches,
+            disk,
+            failing,
+            weighty: false,
+            inserts: None,
             totals: HashMap::new(),
             running: Vec::new(),
-            discards: VecDeque::new(),
-            activity: Activity::default(),
-            newest_message: None,
+            discards,
+            activity,
+            newest_message,
             news: Vec::new(),
         }
+    }
+
+    pub(super) fn into_kept(self) -> Kept {
+        let Batch { vault, caches, disk, failing, discards, activity, newest_message, .. } = self;
+        Kept { vault, caches, disk, failing, discards, activity, newest_message }
     }
 
     /// The id of a message that is about to be stored: the one that was thought of, or the next
@@ -153,6 +197,43 @@ impl<'c> Batch<'c> {
         self.newest_message = None;
         self.activity = Activity::default();
         self.news.clear();
+    }
+
+    /// The running transition writes as much as an event needs.
+    pub(super) fn weighs(&mut self) {
+        self.weighty = true;
+    }
+
+    /// Notes how a transaction ended. What is small often fits into what was left of a larger
+    /// one that didn't, so it says nothing of the room for events.
+    pub(super) fn ended(&mut self, committed: &Result<()>) {
+        let weighty = std::mem::take(&mut self.weighty);
+        match committed {
+            Err(error) if !self.failing => {
+                self.failing = true;
+                tracing::error!(%error, "the store can't write");
+            }
+            Ok(()) if self.failing && weighty => {
+                self.failing = false;
+                tracing::info!("the store writes again");
+            }
+            _ => {}
+        }
+    }
+
+    /// Finds out whether new events can be stored. An empty transaction succeeds on a full
+    /// disk too, so where one failed this writes something.
+    pub(super) fn try_to_write(&mut self) -> Fallible<()> {
+        self.disk.check()?;
+        if self.failing {
+            let mut upsert = self.connection.prepare_cached(
+                "INSERT INTO settings (name, value) VALUES ('trial', randomblob(?1))
+                 ON CONFLICT (name) DO UPDATE SET value = randomblob(?1)",
+            )?;
+            upsert.execute(params![TRIAL_BYTES])?;
+            self.weighs();
+        }
+        Ok(())
     }
 
     fn discard_some(&mut self) -> Fallible<()> {

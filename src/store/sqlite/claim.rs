@@ -6,10 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::batch::{Batch, Totals};
 use super::fault::{Fallible, damaged};
-use super::{applications, endpoints, messages};
+use super::{applications, endpoints, messages, ordered};
 use crate::domain::{
-    Application, ApplicationId, DeliveryId, DeliveryState, Endpoint, EndpointId, EndpointState,
-    Error, MessageId, NodeId, Timestamp, Trigger,
+    Application, ApplicationId, DeliveryId, DeliveryState, Destination, Endpoint, EndpointId,
+    EndpointState, Error, MessageId, Timestamp, Trigger,
 };
 use crate::store::{Claimed, DeliveryRow, Job, Lease, Vault};
 
@@ -38,7 +38,11 @@ pub(super) fn claim(
     let application = batch.application(endpoint.application_id)?;
     let application = application.ok_or_else(|| damaged("an endpoint without application"))?;
     let epoch = batch.lease_epoch()?;
-    let (waiting, mut next_due) = look(batch.connection, id, limit, epoch, now)?;
+    let looked = match endpoint.ordered {
+        true => look_in_order(batch.connection, id, limit, epoch, now)?,
+        false => look(batch.connection, id, limit, epoch, now)?,
+    };
+    let (waiting, mut next_due) = looked;
     let mut jobs = Vec::with_capacity(waiting.len());
     let mut bytes = 0;
     for delivery in waiting {
@@ -63,6 +67,13 @@ pub(super) fn claim(
     Ok(Claimed { endpoint: Some(endpoint), jobs, next_due })
 }
 
+/// An endpoint's queue.
+const QUEUE: &str = "SELECT message_id, next_at_us, lease_epoch, lease_until_us, attempts,
+        failed_in_round, manual
+     FROM deliveries INDEXED BY deliveries_pending
+     WHERE endpoint_id = ?1 AND state = 0
+     ORDER BY next_at_us, message_id";
+
 /// Walks along an endpoint's queue: up to `limit` deliveries that may be claimed at `now`,
 /// and when the next one may be.
 fn look(
@@ -72,13 +83,7 @@ fn look(
     epoch: i64,
     now: Timestamp,
 ) -> Fallible<(Vec<Waiting>, Option<Timestamp>)> {
-    let mut select = connection.prepare_cached(
-        "SELECT message_id, next_at_us, lease_epoch, lease_until_us, attempts,
-            failed_in_round, manual
-         FROM deliveries INDEXED BY deliveries_pending
-         WHERE endpoint_id = ?1 AND state = 0
-         ORDER BY next_at_us, message_id",
-    )?;
+    let mut select = connection.prepare_cached(QUEUE)?;
     let mut rows = select.query(params![endpoint])?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
@@ -91,17 +96,53 @@ fn look(
         }
         let free_at = next_at.max(leased_until(row, 2, epoch)?.unwrap_or(next_at));
         if free_at <= now && found.len() < limit {
-            found.push(Waiting {
-                message: row.get(0)?,
-                attempts: row.get(4)?,
-                failed_in_round: row.get(5)?,
-                trigger: row.get(6)?,
-            });
+            found.push(waiting(row)?);
         } else {
             next_due = Some(next_due.map_or(free_at, |due| due.min(free_at)));
         }
     }
     Ok((found, next_due))
+}
+
+/// The same for a queue in which each waits for those before it: none is found behind one that
+/// can't be claimed yet.
+fn look_in_order(
+    connection: &Connection,
+    endpoint: EndpointId,
+    limit: u32,
+    epoch: i64,
+    now: Timestamp,
+) -> Fallible<(Vec<Waiting>, Option<Timestamp>)> {
+    let mut select = connection.prepare_cached(QUEUE)?;
+    let mut rows = select.query(params![endpoint])?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let waiting = waiting(row)?;
+        let delivery = DeliveryId { message: waiting.message, endpoint };
+        let retry_at = match waiting.failed_in_round {
+            0 => None,
+            _ => Some(ordered::due(connection, delivery, row.get(1)?)?),
+        };
+        let free_at = retry_at.max(leased_until(row, 2, epoch)?);
+        if let Some(free_at) = free_at.filter(|&free_at| free_at > now) {
+            return Ok((found, Some(free_at)));
+        }
+        if found.len() >= limit {
+            return Ok((found, Some(now)));
+        }
+        found.push(waiting);
+    }
+    Ok((found, None))
+}
+
+fn waiting(row: &Row<'_>) -> Fallible<Waiting> {
+    Ok(Waiting {
+        message: row.get(0)?,
+        attempts: row.get(4)?,
+        failed_in_round: row.get(5)?,
+        trigger: row.get(6)?,
+    })
 }
 
 /// Until when a delivery is leased, from its lease's epoch and end, if that epoch goes on.
@@ -129,18 +170,15 @@ fn job(
     })
 }
 
-pub(super) fn release(
-    batch: &mut Batch<'_>,
-    mut deliveries: Vec<DeliveryId>,
-    node: NodeId,
-) -> Fallible<()> {
-    deliveries.sort_unstable();
+pub(super) fn release(batch: &mut Batch<'_>, mut claims: Vec<(DeliveryId, Lease)>) -> Fallible<()> {
+    claims.sort_unstable_by_key(|(delivery, _)| *delivery);
     let mut update = batch.connection.prepare_cached(
         "UPDATE deliveries SET lease_epoch = NULL, lease_node = NULL, lease_until_us = NULL
-         WHERE message_id = ?1 AND endpoint_id = ?2 AND lease_node = ?3 AND state = 0",
+         WHERE message_id = ?1 AND endpoint_id = ?2 AND lease_node = ?3
+            AND lease_until_us = ?4 AND state = 0",
     )?;
-    for delivery in deliveries {
-        update.execute(params![delivery.message, delivery.endpoint, node])?;
+    for (DeliveryId { message, endpoint }, Lease { node, until }) in claims {
+        update.execute(params![message, endpoint, node, until])?;
     }
     Ok(())
 }
@@ -158,6 +196,10 @@ pub(super) fn resend(
     let message =
         messages::by_id(batch.connection, &application, message)?.ok_or_else(Error::not_found)?;
     refuse_unless_delivering(&endpoint)?;
+    if message.payload_expired() {
+        let sentence = "The message's payload is no longer kept, so it can't be sent again.";
+        return Err(Error::conflict(sentence).into());
+    }
     let epoch = batch.lease_epoch()?;
     let (attempts, totals) = match standing(batch.connection, message.id, endpoint.id, epoch)? {
         None => (0, Totals { accepted: 1, ..Totals::default() }),
@@ -175,10 +217,12 @@ pub(super) fn resend(
             manual, next_at_us, lease_epoch, lease_node, lease_until_us)
          VALUES (?1, ?2, 0, 0, 0, 1, ?3, ?4, ?5, ?6)
          ON CONFLICT (message_id, endpoint_id) DO UPDATE SET state = 0, failed_in_round = 0,
-            manual = 1, next_at_us = ?3, lease_epoch = ?4, lease_node = ?5,
-            lease_until_us = ?6",
+            manual = 1, next_at_us = CASE WHEN ?7 AND state = 0 THEN next_at_us ELSE ?3 END,
+            lease_epoch = ?4, lease_node = ?5, lease_until_us = ?6",
     )?;
-    upsert.execute(params![message.id, endpoint.id, now, epoch, lease.node, lease.until])?;
+    // In an ordered queue, what is pending keeps its place.
+    let keeps = endpoint.ordered;
+    upsert.execute(params![message.id, endpoint.id, now, epoch, lease.node, lease.until, keeps])?;
     batch.count(application.id, totals);
     let job = Job {
         message,
@@ -223,16 +267,18 @@ fn standing(
     Ok(Some(Standing { state: row.get(0)?, attempts: row.get(1)?, leased_until }))
 }
 
-pub(super) fn backlog(connection: &Connection) -> Fallible<Vec<(EndpointId, Timestamp)>> {
+pub(super) fn backlog(connection: &Connection) -> Fallible<Vec<(Destination, Timestamp)>> {
     let epoch = lease_epoch(connection)?;
-    let mut select = connection
-        .prepare_cached("SELECT id FROM endpoints WHERE deleted_at_us IS NULL AND state = 0")?;
+    let mut select = connection.prepare_cached(
+        "SELECT id, application_id FROM endpoints WHERE deleted_at_us IS NULL AND state = 0",
+    )?;
     let mut rows = select.query([])?;
     let mut backlog = Vec::new();
     while let Some(row) = rows.next()? {
         let endpoint = row.get(0)?;
         let (_, due) = look(connection, endpoint, 0, epoch, Timestamp::EPOCH)?;
-        backlog.extend(due.map(|due| (endpoint, due)));
+        let destination = Destination { application: row.get(1)?, endpoint };
+        backlog.extend(due.map(|due| (destination, due)));
     }
     Ok(backlog)
 }
@@ -276,8 +322,11 @@ pub(super) fn of_message(
     let application = applications::live(connection, application)?;
     messages::by_id(connection, &application, message)?.ok_or_else(Error::not_found)?;
     let mut select = connection.prepare_cached(
-        "SELECT endpoint_id, state, attempts, next_at_us FROM deliveries
-         WHERE message_id = ?1 ORDER BY endpoint_id",
+        "SELECT d.endpoint_id, d.state, d.attempts, coalesce(r.at_us, d.next_at_us)
+         FROM deliveries d LEFT JOIN ordered_retries r
+            ON r.endpoint_id = d.endpoint_id AND r.message_id = d.message_id
+                AND d.failed_in_round > 0
+         WHERE d.message_id = ?1 ORDER BY d.endpoint_id",
     )?;
     let mut rows = select.query(params![message])?;
     let mut deliveries = Vec::new();

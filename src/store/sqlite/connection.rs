@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::SqliteOptions;
 use super::fault::{Fallible, Fault};
+use super::reclaim::INCREMENTAL;
 use crate::domain::{Error, Result};
 use crate::store::Vault;
 
@@ -16,8 +17,8 @@ mod embedded {
 
 /// How long to wait for another process that writes, in milliseconds.
 const BUSY_TIMEOUT_MS: i64 = 5_000;
-/// How many pages the write-ahead log takes before it is written back: 64 MB. Each time costs
-/// a pause, so not too often.
+/// How many pages the write-ahead log takes before SQLite writes it back by itself: 64 MB. A
+/// server's writing connection leaves that to `checkpoint.rs`.
 const WAL_AUTOCHECKPOINT_PAGES: i64 = 16_000;
 /// What the write-ahead log is cut back to once it has been written back, in bytes.
 const JOURNAL_SIZE_LIMIT_BYTES: i64 = 128 * 1024 * 1024;
@@ -25,6 +26,8 @@ const JOURNAL_SIZE_LIMIT_BYTES: i64 = 128 * 1024 * 1024;
 const STATEMENTS_KEPT: usize = 128;
 /// The page cache of a reader, in KiB.
 const READER_CACHE_KIB: i64 = 8 * 1024;
+/// The page cache of the connection that writes the log back, which goes past it.
+const CHECKPOINTER_CACHE_KIB: i64 = 64;
 
 /// What is sealed under `key_check`, to tell a wrong master key at once.
 const KEY_CHECK: &[u8] = b"hookwright";
@@ -43,7 +46,16 @@ pub(super) fn open_writer(
         limit_size(&connection, bytes).map_err(Fault::into_error)?;
     }
     check_key(&connection, vault).map_err(Fault::into_error)?;
+    advise_compaction(&connection).map_err(Fault::into_error)?;
     drop(lock);
+    Ok(connection)
+}
+
+/// Makes a database in memory, with the schema that a file has.
+pub(super) fn open_memory() -> Result<Connection> {
+    let mut connection =
+        connect(Path::new(":memory:"), READER_CACHE_KIB).map_err(Fault::into_error)?;
+    migrate(&mut connection)?;
     Ok(connection)
 }
 
@@ -55,6 +67,11 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
         Ok(connection)
     };
     open().map_err(Fault::into_error)
+}
+
+/// Opens a connection that writes the log back into the database.
+pub(super) fn open_checkpointer(path: &Path) -> Result<Connection> {
+    connect(path, CHECKPOINTER_CACHE_KIB).map_err(Fault::into_error)
 }
 
 fn lock(path: &Path) -> Result<File> {
@@ -72,12 +89,13 @@ fn lock(path: &Path) -> Result<File> {
     })
 }
 
-fn connect(path: &Path, cache_kib: i64) -> Fallible<Connection> {
+pub(super) fn connect(path: &Path, cache_kib: i64) -> Fallible<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
+    make_shrinkable(&connection)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", false)?;
@@ -88,6 +106,28 @@ fn connect(path: &Path, cache_kib: i64) -> Fallible<Connection> {
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(connection)
+}
+
+/// Lets a new file give room back. Once it has a table, only a rewrite can do that.
+fn make_shrinkable(connection: &Connection) -> Fallible<()> {
+    let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+    if pages == 0 {
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
+    Ok(())
+}
+
+/// Says where an older file keeps all the room that it ever took.
+fn advise_compaction(connection: &Connection) -> Fallible<()> {
+    let auto_vacuum: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    if auto_vacuum != INCREMENTAL {
+        tracing::warn!(
+            "the store was made by an earlier version: what is removed makes room for new \
+             messages, but the file doesn't shrink; to change that, stop the server and run \
+             `hookwright store compact` once"
+        );
+    }
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection) -> Result<()> {
@@ -107,7 +147,7 @@ fn limit_size(connection: &Connection, bytes: u64) -> Fallible<()> {
     Ok(())
 }
 
-fn check_key(connection: &Connection, vault: &Vault) -> Fallible<()> {
+pub(super) fn check_key(connection: &Connection, vault: &Vault) -> Fallible<()> {
     let select = "SELECT value FROM settings WHERE name = 'key_check'";
     let known: Option<Vec<u8>> = connection.query_row(select, [], |row| row.get(0)).optional()?;
     let Some(sealed) = known else {

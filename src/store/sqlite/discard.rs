@@ -1,10 +1,11 @@
 //! Discarding what waits for an endpoint that stays, in steps between which others write.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::batch::{Batch, DISCARDS_PER_BATCH, Totals};
 use super::fault::Fallible;
 use super::history::{self, Details};
+use super::{messages, ordered};
 use crate::domain::{Actor, ApplicationId, EndpointId, HistoryEvent, MessageId, Timestamp};
 use crate::store::Discard;
 
@@ -27,17 +28,14 @@ pub(super) fn step(
 ) -> Fallible<Discard> {
     batch.endpoint_of(application, endpoint)?;
     let connection = batch.connection;
-    let through = match discard.through_seq {
+    let through = match discard.through {
         Some(through) => through,
-        None => *discard.through_seq.insert(last_seq(connection)?),
+        None => *discard.through.insert(messages::newest(connection)?),
     };
     let waiting = look(connection, endpoint, &discard)?;
-    let mut ids = Vec::with_capacity(waiting.len());
-    for delivery in waiting.iter().filter(|delivery| !delivery.resent) {
-        if seq(connection, application, delivery.message)?.is_some_and(|seq| seq <= through) {
-            ids.push(delivery.message);
-        }
-    }
+    let affected = |delivery: &&Waiting| !delivery.resent && delivery.message <= through;
+    let mut ids: Vec<MessageId> =
+        waiting.iter().filter(affected).map(|delivery| delivery.message).collect();
     // In the order of the table's key, which is faster than that of the queue.
     ids.sort_unstable();
     let mut update = connection.prepare_cached(
@@ -65,6 +63,7 @@ fn finish(
     now: Timestamp,
 ) -> Fallible<()> {
     discard.done = true;
+    ordered::discarded(batch.connection, endpoint)?;
     if discard.discarded == 0 {
         return Ok(());
     }
@@ -94,19 +93,4 @@ fn look(
         Ok(Waiting { next_at: row.get(0)?, message: row.get(1)?, resent: row.get(2)? })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-fn last_seq(connection: &Connection) -> Fallible<i64> {
-    let mut select = connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM messages")?;
-    Ok(select.query_row([], |row| row.get(0))?)
-}
-
-fn seq(
-    connection: &Connection,
-    application: ApplicationId,
-    message: MessageId,
-) -> Fallible<Option<i64>> {
-    let mut select = connection
-        .prepare_cached("SELECT seq FROM messages WHERE application_id = ?1 AND id = ?2")?;
-    Ok(select.query_row(params![application, message], |row| row.get(0)).optional()?)
 }

@@ -11,16 +11,17 @@ use super::confidential::{self, Confidential};
 use super::fault::{Fallible, damaged, unique};
 use super::history::{self, Details};
 use super::operations;
+use super::ordered;
 use super::range::{IdRange, id_number, order};
 use crate::domain::{
     Actor, ApplicationId, Cause, Endpoint, EndpointId, EndpointState, Error, HistoryEvent,
-    Reference, SigningSecret, Subscription, Timestamp, changes,
+    Reference, SigningSecret, Subscription, ThrottleRate, Timestamp, changes,
 };
 use crate::store::{EndpointChange, Page, Updated, Vault};
 
 const COLUMNS: &str = "id, application_id, environment, uid, name, description, url, method, \
     event_types, channels, metadata, state, state_at_us, state_reason, confidential, revision, \
-    created_at_us, updated_at_us, transport, event_groups, \
+    created_at_us, updated_at_us, transport, event_groups, throttle_rate, ordered, \
     (SELECT shared.confidential FROM applications shared WHERE shared.id = application_id) AS shared";
 
 pub(super) fn create(
@@ -123,6 +124,9 @@ fn changed(batch: &mut Batch<'_>, before: &Endpoint, after: Endpoint) -> Fallibl
         let details = Details { reason, last_failure: None };
         history::add(batch, after.id, (event, Actor::Api), details, now)?;
     }
+    if before.ordered && !after.ordered {
+        ordered::switched_off(batch.connection, after.id)?;
+    }
     let switched_off = before.state.collects() && !after.state.collects();
     let due = match resumed || switched_off {
         true => operations::state_changed(batch, &after, Cause::default(), now)?,
@@ -155,6 +159,7 @@ pub(super) fn mark_deleted(batch: &mut Batch<'_>, id: EndpointId, now: Timestamp
     let mut delete =
         batch.connection.prepare_cached("DELETE FROM endpoint_health WHERE endpoint_id = ?1")?;
     delete.execute(params![id])?;
+    ordered::deleted(batch.connection, id)?;
     history::add(batch, id, (HistoryEvent::Deleted, Actor::Api), Details::default(), now)?;
     batch.discard_later(id);
     Ok(())
@@ -200,17 +205,19 @@ fn store(batch: &mut Batch<'_>, endpoint: &Endpoint) -> Fallible<()> {
     let mut upsert = batch.connection.prepare_cached(
         "INSERT INTO endpoints (id, application_id, environment, uid, name, description, url,
             method, event_types, channels, metadata, state, state_at_us, state_reason,
-            confidential, revision, created_at_us, updated_at_us, transport, event_groups)
+            confidential, revision, created_at_us, updated_at_us, transport, event_groups,
+            throttle_rate, ordered)
          VALUES (:id, :application, :environment, :uid, :name, :description, :url, :method,
             :event_types, :channels, :metadata, :state, :state_at, :state_reason,
-            :confidential, :revision, :created_at, :updated_at, :transport, :event_groups)
+            :confidential, :revision, :created_at, :updated_at, :transport, :event_groups,
+            :throttle_rate, :ordered)
          ON CONFLICT (id) DO UPDATE SET
             uid = :uid, name = :name, description = :description, url = :url,
             method = :method, event_types = :event_types, channels = :channels,
             metadata = :metadata, state = :state, state_at_us = :state_at,
             state_reason = :state_reason, confidential = :confidential,
             revision = :revision, updated_at_us = :updated_at, transport = :transport,
-            event_groups = :event_groups",
+            event_groups = :event_groups, throttle_rate = :throttle_rate, ordered = :ordered",
     )?;
     let stored = upsert.execute(named_params! {
         ":id": endpoint.id,
@@ -233,6 +240,8 @@ fn store(batch: &mut Batch<'_>, endpoint: &Endpoint) -> Fallible<()> {
         ":updated_at": endpoint.updated_at,
         ":transport": endpoint.transport.as_str(),
         ":event_groups": endpoint.subscription.groups().map(|list| json(&list)).transpose()?,
+        ":throttle_rate": endpoint.throttle_rate.map(|rate| rate.get()),
+        ":ordered": endpoint.ordered,
     });
     unique(stored, &[("endpoints.uid", "An endpoint with this uid exists already.")]).map(drop)
 }
@@ -366,6 +375,8 @@ fn read(row: &Row<'_>, vault: &Vault) -> Fallible<Endpoint> {
         headers: confidential.headers,
         subscription: Subscription::new(read_json(row, 8)?, read_json(row, groups)?),
         channels: read_json(row, 9)?,
+        throttle_rate: row.get::<_, Option<u16>>("throttle_rate")?.and_then(ThrottleRate::new),
+        ordered: row.get("ordered")?,
         metadata: read_json(row, 10)?.unwrap_or_default(),
         state: read_state(row)?,
         secrets,

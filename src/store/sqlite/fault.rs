@@ -1,6 +1,7 @@
 //! What can go wrong in a transition, and what callers are told of it.
 
 use rusqlite::ErrorCode as SqliteCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 use crate::domain::{Error, ErrorCode};
 use crate::store::VaultError;
@@ -46,8 +47,9 @@ impl Fault {
 }
 
 fn explain(error: &rusqlite::Error) -> Error {
+    let full = is_disk_full(error);
     let (code, sentence) = match error.sqlite_error_code() {
-        Some(SqliteCode::DiskFull) => (ErrorCode::Unavailable, "The store's disk is full."),
+        _ if full => (ErrorCode::Unavailable, "The store's disk is full."),
         Some(SqliteCode::DatabaseBusy | SqliteCode::DatabaseLocked) => {
             (ErrorCode::Unavailable, "The store is in use by another process.")
         }
@@ -69,8 +71,20 @@ fn explain(error: &rusqlite::Error) -> Error {
         }
         _ => (ErrorCode::Internal, "The store failed in a way that it should not."),
     };
-    tracing::error!(%error, "the store failed: {sentence}");
+    if full {
+        // The writing thread says so once, and not with every event that it refuses.
+        tracing::debug!(%error, "the store failed: {sentence}");
+    } else {
+        tracing::error!(%error, "the store failed: {sentence}");
+    }
     Error::new(code, sentence)
+}
+
+fn is_disk_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|failure| {
+        // The log's index couldn't grow, which nothing but a full disk keeps it from.
+        failure.code == SqliteCode::DiskFull || failure.extended_code == SQLITE_IOERR_SHMSIZE
+    })
 }
 
 /// A column that doesn't hold what it must.

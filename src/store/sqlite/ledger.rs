@@ -13,7 +13,7 @@ pub(super) fn lines(connection: &Connection) -> Fallible<Vec<LedgerLine>> {
     let unfinished = unfinished(connection)?;
     let mut select = connection.prepare_cached(
         "SELECT a.id, a.environment, a.uid, coalesce(l.accepted, 0), coalesce(l.succeeded, 0),
-            coalesce(l.failed, 0), coalesce(l.discarded, 0)
+            coalesce(l.failed, 0), coalesce(l.discarded, 0), coalesce(l.removed, 0)
          FROM applications a LEFT JOIN ledger l ON l.application_id = a.id
          ORDER BY a.environment, a.id",
     )?;
@@ -31,6 +31,7 @@ pub(super) fn lines(connection: &Connection) -> Fallible<Vec<LedgerLine>> {
             failed: read_count(row, 5)?,
             pending: unfinished.pending,
             discarded: read_count(row, 6)? + unfinished.discarded,
+            removed: read_count(row, 7)?,
         });
     }
     Ok(lines)

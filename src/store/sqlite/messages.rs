@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, named_params, params};
 
 use super::applications;
 use super::batch::{Batch, Totals};
 use super::claim::refuse_unless_delivering;
 use super::columns::{json_unless_empty, read_json};
 use super::fault::{Fallible, unique};
+use super::ordered;
 use super::range::{IdRange, id_number, order};
 use crate::domain::{
     Application, ApplicationId, Audience, Endpoint, Error, Message, MessageId, Reference,
@@ -26,6 +27,10 @@ pub(super) fn accept(
     room: &dyn Room,
     now: Timestamp,
 ) -> Fallible<Accepted> {
+    if !room.takes_turn() {
+        return Err(Error::unavailable("The publisher no longer waits.").into());
+    }
+    batch.disk.check()?;
     let application = batch.resolve(&new.environment, &new.application)?;
     if new.only_application.is_some_and(|only| only != application.id) {
         return Err(Error::not_found().into());
@@ -45,22 +50,22 @@ pub(super) fn accept(
         created_at: now,
     });
     let takers = takers(&endpoints, &message, new.audience)?;
-    insert(batch.connection, &message)?;
+    let mut inserts = match batch.inserts.take() {
+        Some(inserts) => inserts,
+        None => Inserts::prepare(batch.connection)?,
+    };
+    insert(&mut inserts.message, &message)?;
 
     let (claimed, unclaimed) = (Vec::new(), Vec::new());
     let mut accepted = Accepted { message, deliveries: 0, claimed, unclaimed };
     let message = &accepted.message;
-    let mut insert = batch.connection.prepare_cached(
-        "INSERT INTO deliveries (message_id, endpoint_id, state, attempts, failed_in_round,
-            manual, next_at_us, lease_epoch, lease_node, lease_until_us)
-         VALUES (?1, ?2, 0, 0, 0, 0, ?3, ?4, ?5, ?6)",
-    )?;
     for endpoint in takers {
         accepted.deliveries += 1;
-        let claims = endpoint.state.delivers() && room.has_room(endpoint.id);
+        let claims = endpoint.state.delivers() && room.has_room(endpoint);
         let held = claims.then_some((epoch, lease.node, lease.until));
         let (epoch, node, until) = split(held);
-        insert.execute(params![message.id, endpoint.id, now, epoch, node, until])?;
+        let place = if endpoint.ordered { ordered::place(message.id) } else { now };
+        inserts.delivery.execute(params![message.id, endpoint.id, place, epoch, node, until])?;
         if claims {
             let job = Job {
                 message: Arc::clone(message),
@@ -78,7 +83,33 @@ pub(super) fn accept(
     let totals = Totals { accepted: accepted.deliveries.into(), ..Totals::default() };
     batch.count(message.application.id, totals);
     batch.tell(message.application.id);
+    batch.weighs();
+    batch.inserts = Some(inserts);
     Ok(accepted)
+}
+
+/// The statements of [`accept`], kept from one message to the next: to look them up costs as
+/// much as binding their values.
+pub(super) struct Inserts<'c> {
+    message: CachedStatement<'c>,
+    delivery: CachedStatement<'c>,
+}
+
+impl<'c> Inserts<'c> {
+    fn prepare(connection: &'c Connection) -> Fallible<Inserts<'c>> {
+        Ok(Inserts {
+            message: connection.prepare_cached(
+                "INSERT INTO messages (id, application_id, event_type, event_id, payload,
+                    channels, tags, created_at_us, event_group, test)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?,
+            delivery: connection.prepare_cached(
+                "INSERT INTO deliveries (message_id, endpoint_id, state, attempts,
+                    failed_in_round, manual, next_at_us, lease_epoch, lease_node, lease_until_us)
+                 VALUES (?1, ?2, 0, 0, 0, 0, ?3, ?4, ?5, ?6)",
+            )?,
+        })
+    }
 }
 
 /// The endpoints that get a message.
@@ -107,12 +138,7 @@ fn split<A, B, C>(three: Option<(A, B, C)>) -> (Option<A>, Option<B>, Option<C>)
     }
 }
 
-fn insert(connection: &Connection, message: &Message) -> Fallible<()> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO messages (id, application_id, event_type, event_id, payload, channels,
-            tags, created_at_us, event_group, test)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )?;
+fn insert(insert: &mut CachedStatement<'_>, message: &Message) -> Fallible<()> {
     let inserted = insert.execute(params![
         message.id,
         message.application.id,
@@ -145,12 +171,15 @@ pub(super) fn by_id(
     select.query_row(params![application.id, id], read).optional()?.transpose()
 }
 
-/// The highest id of all messages.
+/// The highest id of all messages that there ever were.
 pub(super) fn newest(connection: &Connection) -> Fallible<MessageId> {
     let mut select =
         connection.prepare_cached("SELECT id FROM messages ORDER BY seq DESC LIMIT 1")?;
-    let newest = select.query_row([], |row| row.get(0)).optional()?;
-    Ok(newest.unwrap_or(MessageId::LOWEST))
+    let stored = select.query_row([], |row| row.get(0)).optional()?;
+    let mut select =
+        connection.prepare_cached("SELECT value FROM settings WHERE name = 'newest_message'")?;
+    let removed = select.query_row([], |row| row.get(0)).optional()?;
+    Ok(stored.max(removed).unwrap_or(MessageId::LOWEST))
 }
 
 pub(super) fn get(

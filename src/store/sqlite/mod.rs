@@ -5,12 +5,14 @@ mod applications;
 mod attempts;
 mod batch;
 mod cache;
+mod checkpoint;
 mod claim;
 mod columns;
 mod confidential;
 mod connection;
 mod deliveries;
 mod discard;
+mod disk;
 mod endpoints;
 mod event_types;
 mod events;
@@ -18,18 +20,28 @@ mod fault;
 mod history;
 mod keys;
 mod ledger;
+mod memory;
 mod messages;
 mod operations;
+mod ordered;
 mod passes;
 mod range;
 mod readers;
+mod reclaim;
 mod record;
+mod retention;
 mod transitions;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
+pub use self::memory::{MemoryDatabase, Turn, Turns};
+
+use self::batch::Kept;
+use self::checkpoint::{Checkpoints, LogLimits};
+use self::disk::Disk;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::arrivals::EventReaders;
@@ -53,6 +65,9 @@ pub struct SqliteOptions {
     /// How large the database file may grow, in bytes, its log not counted. Beyond it the
     /// store is `unavailable` to everything that needs more room. `None` for no limit.
     pub size_max_bytes: Option<u64>,
+    /// Below so many bytes of free disk no new events are accepted, so that there is room for
+    /// what becomes of the old ones. 0 for no reserve.
+    pub disk_reserve_bytes: u64,
     /// How many readers may wait for events.
     pub waiting: WaitingLimits,
 }
@@ -63,6 +78,7 @@ impl Default for SqliteOptions {
             readers: 4,
             cache_kib: 32 * 1024,
             size_max_bytes: None,
+            disk_reserve_bytes: 0,
             waiting: WaitingLimits::default(),
         }
     }
@@ -79,6 +95,8 @@ pub struct SqliteStore {
     events: Arc<Readers>,
     waiting: Arc<EventReaders>,
     vault: Arc<Vault>,
+    /// How often the newest message was removed. Later ones may then have the same `seq`.
+    seq_restarts: AtomicU64,
 }
 
 impl SqliteStore {
@@ -88,13 +106,26 @@ impl SqliteStore {
     /// Where the file can't be used, comes from a newer version, or was made with another
     /// master key than the vault's.
     pub fn open(path: &Path, vault: Vault, options: SqliteOptions) -> Result<SqliteStore> {
-        let connection = connection::open_writer(path, &vault, &options)?;
+        let mut connection = connection::open_writer(path, &vault, &options)?;
         let readers = Readers::open(path, options.readers)?;
         let lookups = Readers::open(path, LOOKUP_CONNECTIONS)?;
         let events = Readers::open(path, EVENT_CONNECTIONS)?;
         let vault = Arc::new(vault);
         let waiting = EventReaders::new(options.waiting);
-        let writer = Writer::start(connection, Arc::clone(&vault), Arc::clone(&waiting))?;
-        Ok(SqliteStore { writer, readers, lookups, events, waiting, vault })
+        let disk = Disk::below(path, options.disk_reserve_bytes)?;
+        let checkpoints = Checkpoints::start(path, &mut connection, LogLimits::default())?;
+        let kept = Kept::new(Arc::clone(&vault), disk);
+        let writer = Writer::start(connection, checkpoints, kept, Arc::clone(&waiting))?;
+        let seq_restarts = AtomicU64::new(0);
+        Ok(SqliteStore { writer, readers, lookups, events, waiting, vault, seq_restarts })
+    }
+
+    /// Writes the file at `path` anew, as small as it can be. Nobody else may have it open. On
+    /// the way it needs room for two more copies of what is in use.
+    ///
+    /// # Errors
+    /// Where the file can't be used, or there is too little room. It is as it was then.
+    pub fn compact(path: &Path) -> Result<()> {
+        reclaim::compact(path, i64::from(SqliteOptions::default().cache_kib))
     }
 }

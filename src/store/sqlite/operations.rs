@@ -6,7 +6,7 @@ use super::batch::Batch;
 use super::fault::{Fallible, damaged};
 use super::messages;
 use crate::domain::{
-    About, ApplicationId, Attempt, Audience, Cause, Endpoint, EndpointId, MessageId, NodeId,
+    About, ApplicationId, Attempt, Audience, Cause, Destination, Endpoint, MessageId, NodeId,
     OPERATIONS_UID, OperationalType, Reference, Timestamp, exhausted_event, operations_of,
     state_event,
 };
@@ -17,7 +17,7 @@ use crate::store::{Lease, NewMessage, Room};
 struct NoRoom;
 
 impl Room for NoRoom {
-    fn has_room(&self, _: EndpointId) -> bool {
+    fn has_room(&self, _: &Endpoint) -> bool {
         false
     }
 }
@@ -29,7 +29,7 @@ pub(super) fn state_changed(
     endpoint: &Endpoint,
     cause: Cause<'_>,
     now: Timestamp,
-) -> Fallible<Vec<EndpointId>> {
+) -> Fallible<Vec<Destination>> {
     let kind = match endpoint.state.delivers() {
         true => OperationalType::EndpointEnabled,
         false => OperationalType::EndpointDisabled,
@@ -50,7 +50,7 @@ pub(super) fn exhausted(
     endpoint: &Endpoint,
     last: &Attempt,
     now: Timestamp,
-) -> Fallible<Vec<EndpointId>> {
+) -> Fallible<Vec<Destination>> {
     let kind = OperationalType::AttemptExhausted;
     if !wanted(batch, &endpoint.environment, kind)? {
         return Ok(Vec::new());
@@ -83,7 +83,7 @@ fn publish(
     kind: OperationalType,
     payload: String,
     now: Timestamp,
-) -> Fallible<Vec<EndpointId>> {
+) -> Fallible<Vec<Destination>> {
     let message = NewMessage {
         environment: operations_of(environment),
         application: Reference::new(OPERATIONS_UID),
@@ -100,7 +100,10 @@ fn publish(
     };
     // Nobody's, and never written, as no lane has room.
     let lease = Lease { node: NodeId::from_bytes([0; 16]), until: now };
-    Ok(messages::accept(batch, message, lease, &NoRoom, now)?.unclaimed)
+    let accepted = messages::accept(batch, message, lease, &NoRoom, now)?;
+    let application = accepted.message.application.id;
+    let unclaimed = accepted.unclaimed.into_iter();
+    Ok(unclaimed.map(|endpoint| Destination { application, endpoint }).collect())
 }
 
 impl Batch<'_> {

@@ -21,6 +21,8 @@ const STEPS_BETWEEN_CHECKS: u32 = 100_000;
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
+    /// Read from this one, on the caller's thread, where there is only one.
+    only: Option<Arc<Mutex<Connection>>>,
 }
 
 impl Readers {
@@ -28,7 +30,13 @@ impl Readers {
         let connections = connections.max(1);
         let idle = (0..connections).map(|_| open_reader(path)).collect::<Result<Vec<_>>>()?;
         let permits = Arc::new(Semaphore::new(connections));
-        Ok(Arc::new(Readers { idle: Mutex::new(idle), permits }))
+        Ok(Arc::new(Readers { idle: Mutex::new(idle), permits, only: None }))
+    }
+
+    /// Reads from the connection that also writes: a database in memory has no other.
+    pub(super) fn sharing(connection: &Arc<Mutex<Connection>>) -> Arc<Readers> {
+        let (idle, permits) = (Mutex::default(), Arc::new(Semaphore::new(0)));
+        Arc::new(Readers { idle, permits, only: Some(Arc::clone(connection)) })
     }
 
     /// Runs `query` within one read transaction: all that it reads was true at one moment. It
@@ -48,11 +56,36 @@ impl Readers {
         self.run(None, query).await
     }
 
+    /// Writes the log back to the file as far as nobody reads it or writes meanwhile, without
+    /// holding anybody up. Then the file is as short as it was made.
+    pub(super) async fn checkpoint(self: &Arc<Readers>) -> Result<()> {
+        self.lend(|connection| {
+            let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
+            let done = connection.query_row(checkpoint, [], |_| Ok(()));
+            done.map_err(|error| Fault::from(error).into_error())
+        })
+        .await
+    }
+
     async fn run<T: Send + 'static>(
         self: &Arc<Readers>,
         steps: Option<u32>,
         query: impl FnOnce(&Connection) -> Fallible<T> + Send + 'static,
     ) -> Result<T> {
+        self.lend(move |connection| read_on(connection, steps, query)).await
+    }
+
+    /// Lends a connection outside of any transaction.
+    async fn lend<T: Send + 'static>(
+        self: &Arc<Readers>,
+        use_it: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if let Some(only) = &self.only {
+            let mut connection = only.lock().unwrap_or_else(PoisonError::into_inner);
+            let used = use_it(&mut connection);
+            limit_steps(&mut connection, None).map_err(Fault::into_error)?;
+            return used;
+        }
         let permits = Arc::clone(&self.permits);
         let permit = permits.acquire_owned().await.map_err(|_| closed())?;
         let readers = Arc::clone(self);
@@ -61,16 +94,24 @@ impl Readers {
             let _permit = permit;
             let mut borrowed = Borrowed::take(&readers).ok_or_else(closed)?;
             let connection = borrowed.connection().ok_or_else(closed)?;
-            limit_steps(connection, steps).map_err(Fault::into_error)?;
-            let transaction = connection.unchecked_transaction();
-            let transaction = transaction.map_err(|error| Fault::from(error).into_error())?;
-            query(&transaction).map_err(Fault::into_error)
+            use_it(connection)
         });
         reading.await.map_err(|error| {
             tracing::error!(%error, "a reader of the store stopped");
             Error::internal("A reader of the store stopped.")
         })?
     }
+}
+
+fn read_on<T>(
+    connection: &mut Connection,
+    steps: Option<u32>,
+    query: impl FnOnce(&Connection) -> Fallible<T>,
+) -> Result<T> {
+    limit_steps(connection, steps).map_err(Fault::into_error)?;
+    let transaction = connection.unchecked_transaction();
+    let transaction = transaction.map_err(|error| Fault::from(error).into_error())?;
+    query(&transaction).map_err(Fault::into_error)
 }
 
 /// Interrupts what runs on a connection after so many steps. Counting them needs no clock, and

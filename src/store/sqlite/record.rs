@@ -1,16 +1,16 @@
 //! Recording attempts: the delivery's next state, the ledger, and the endpoint's health.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::batch::{Batch, Totals};
 use super::columns::json;
 use super::fault::{Fallible, damaged};
 use super::history::{self, Details};
-use super::{activity, attempts, endpoints, operations};
+use super::{activity, attempts, endpoints, operations, ordered};
 use crate::domain::{
     Actor, ApplicationId, Attempt, Cause, DeliveryState, Endpoint, EndpointId, EndpointState,
     Health, HistoryEvent, Next, Timestamp, failure_sentence,
@@ -34,7 +34,7 @@ struct Stop {
 }
 
 pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<Changes> {
-    let mut subjects = HashMap::new();
+    let mut subjects = BTreeMap::new();
     for one in recorded {
         if let Entry::Vacant(place) = subjects.entry(one.attempt.delivery.endpoint) {
             let subject = subject(batch, *place.key())?;
@@ -125,7 +125,7 @@ impl Subject {
 fn write(
     batch: &mut Batch<'_>,
     recorded: &[Recorded],
-    subjects: &HashMap<EndpointId, Option<Subject>>,
+    subjects: &BTreeMap<EndpointId, Option<Subject>>,
 ) -> Fallible<Vec<usize>> {
     let mut order: Vec<usize> = (0..recorded.len()).collect();
     // In the order of the tables' keys, which is five times as fast as any other.
@@ -133,18 +133,27 @@ fn write(
         let attempt = &recorded[place].attempt;
         (attempt.delivery.message, attempt.delivery.endpoint, attempt.id)
     });
+    let epoch = batch.lease_epoch()?;
     let mut totals: HashMap<ApplicationId, Totals> = HashMap::new();
     let mut moved = Vec::with_capacity(order.len());
+    let mut insert = attempts::prepare_insert(batch.connection)?;
+    let mut update = prepare_move(batch.connection)?;
     for place in order {
         let one = &recorded[place];
-        let inserted = attempts::insert(batch.connection, &one.attempt)?;
+        let inserted = attempts::insert(&mut insert, &one.attempt)?;
         // What is pending at a deleted endpoint is as good as discarded.
         let subject = subjects.get(&one.attempt.delivery.endpoint).and_then(Option::as_ref);
-        let Some(subject) = subject.filter(|_| inserted) else { continue };
-        if move_on(batch.connection, one)? {
+        if let Some(subject) = subject.filter(|_| inserted)
+            && move_on(&mut update, one, epoch, subject.endpoint.ordered)?
+        {
+            if subject.endpoint.ordered {
+                note_retry(batch.connection, one)?;
+            }
             let application = totals.entry(subject.endpoint.application_id).or_default();
             application.moved(state_after(one.next), 1);
             moved.push(place);
+        } else if inserted {
+            attempts::remove_orphan(batch.connection, &one.attempt)?;
         }
     }
     for (application, totals) in totals {
@@ -161,28 +170,61 @@ const fn state_after(next: Next) -> DeliveryState {
     }
 }
 
-/// Moves a delivery on, if it is still pending.
-fn move_on(connection: &Connection, recorded: &Recorded) -> Fallible<bool> {
-    let next_at = match recorded.next {
-        Next::Retry { at } => Some(at),
-        Next::Succeeded | Next::Exhausted | Next::Gone => None,
-    };
-    let mut update = connection.prepare_cached(
+/// The statement for [`move_on`].
+fn prepare_move(connection: &Connection) -> Fallible<CachedStatement<'_>> {
+    Ok(connection.prepare_cached(
         "UPDATE deliveries SET state = ?3, attempts = max(attempts, ?4), failed_in_round = ?5,
             manual = 0, next_at_us = coalesce(?6, next_at_us), lease_epoch = NULL,
             lease_node = NULL, lease_until_us = NULL
-         WHERE message_id = ?1 AND endpoint_id = ?2 AND state = 0",
-    )?;
-    let delivery = recorded.attempt.delivery;
+         WHERE message_id = ?1 AND endpoint_id = ?2 AND state = 0
+            AND ((lease_until_us = ?7 AND lease_node = ?8)
+                OR (?3 = 1 AND (coalesce(lease_epoch <> ?9 OR lease_until_us <= ?10, true)
+                    OR next_at_us <= ?11)))",
+    )?)
+}
+
+/// Moves a delivery on, if it is still pending and the outcome decides over it: under the claim
+/// that it has now. A success does so too where no other claim goes on when the attempt ends, or
+/// where the delivery was due already when it began, so that the other claim is for the same turn.
+/// In an `ordered` queue it keeps its place.
+fn move_on(
+    update: &mut CachedStatement<'_>,
+    recorded: &Recorded,
+    epoch: i64,
+    ordered: bool,
+) -> Fallible<bool> {
+    let next_at = match recorded.next {
+        Next::Retry { at } if !ordered => Some(at),
+        Next::Retry { .. } | Next::Succeeded | Next::Exhausted | Next::Gone => None,
+    };
+    let (attempt, lease) = (&recorded.attempt, recorded.lease);
+    let delivery = attempt.delivery;
     let updated = update.execute(params![
         delivery.message,
         delivery.endpoint,
         state_after(recorded.next),
-        recorded.attempt.number,
+        attempt.number,
         recorded.failed_in_round,
-        next_at
+        next_at,
+        lease.until,
+        lease.node,
+        epoch,
+        recorded.ended_at,
+        attempt.started_at
     ])?;
     Ok(updated > 0)
+}
+
+/// Notes when a delivery of an ordered endpoint is tried again, or that it is finished.
+fn note_retry(connection: &Connection, recorded: &Recorded) -> Fallible<()> {
+    let delivery = recorded.attempt.delivery;
+    match recorded.next {
+        Next::Retry { at } => ordered::retry_at(connection, delivery, at),
+        Next::Succeeded | Next::Exhausted | Next::Gone if recorded.failed_in_round > 0 => {
+            ordered::finished(connection, delivery)
+        }
+        Next::Succeeded | Next::Exhausted | Next::Gone => Ok(()),
+    }
 }
 
 /// What is stored of an endpoint's health: nothing where all is well.

@@ -1,23 +1,25 @@
 //! The transitions of [`Store`], each handed to the writing thread or to a reader.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
+use super::batch::Batch;
 use super::writer::Care::{ChecksFirst, Savepoint};
 use super::{
     SqliteStore, activity, applications, attempts, claim, deliveries, discard, endpoints,
-    event_types, events, history, keys, ledger, messages, passes, record,
+    event_types, events, history, keys, ledger, messages, passes, reclaim, record, retention,
 };
 use crate::domain::{
-    ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Endpoint, EndpointId, EventType,
-    HistoryEntry, HistoryId, KeyId, LedgerLine, Message, MessageId, NodeId, Pass, PassKind,
+    ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Destination, Endpoint, EndpointId,
+    EventType, HistoryEntry, HistoryId, KeyId, LedgerLine, Message, MessageId, Pass, PassKind,
     Reference, Result, SigningSecret, Timestamp,
 };
 use crate::store::{
-    Accepted, Arrivals, AttemptFilter, AttemptRow, Changes, Claimed, DeliveryFilter, DeliveryPage,
-    DeliveryRow, Discard, EndpointChange, EndpointHour, EventPage, EventQuery, Job, Lease,
-    MessageFilter, NewMessage, Page, Recorded, Room, Store, Updated,
+    Accepted, AgeWalk, Arrivals, AttemptFilter, AttemptRow, Changes, Claimed, DeliveryFilter,
+    DeliveryPage, DeliveryRow, Discard, EndpointChange, EndpointHour, EventPage, EventQuery, Job,
+    Lease, MessageFilter, NewMessage, Page, Reclaim, Recorded, RetentionOf, Room, Store, Updated,
 };
 
 #[async_trait]
@@ -353,8 +355,8 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn release(&self, deliveries: Vec<DeliveryId>, node: NodeId) -> Result<()> {
-        self.writer.write(ChecksFirst, move |batch| claim::release(batch, deliveries, node)).await
+    async fn release(&self, claims: Vec<(DeliveryId, Lease)>) -> Result<()> {
+        self.writer.write(ChecksFirst, move |batch| claim::release(batch, claims)).await
     }
 
     async fn record(&self, attempts: Arc<[Recorded]>) -> Result<Changes> {
@@ -376,7 +378,7 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn backlog(&self) -> Result<Vec<(EndpointId, Timestamp)>> {
+    async fn backlog(&self) -> Result<Vec<(Destination, Timestamp)>> {
         self.readers.read_all(claim::backlog).await
     }
 
@@ -406,12 +408,44 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn expire(
+        &self,
+        mut walk: AgeWalk,
+        rules: Arc<RetentionOf>,
+        now: Timestamp,
+    ) -> Result<AgeWalk> {
+        walk.follow(self.seq_restarts.load(Ordering::Relaxed));
+        let look = move |connection: &_| retention::look(connection, walk, &*rules, now);
+        let found = self.readers.read_all(look).await?;
+        if found.aged.is_empty() {
+            return Ok(found.walk);
+        }
+        let apply = move |batch: &mut Batch<'_>| retention::apply(batch, found);
+        let applied = self.writer.write(Savepoint, apply).await?;
+        if applied.newest_removed {
+            self.seq_restarts.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(applied.walk)
+    }
+
+    async fn reclaim(&self, step: Reclaim) -> Result<Reclaim> {
+        let look = move |connection: &_| reclaim::wanted(connection, step);
+        if self.readers.read(look).await? {
+            let take = move |batch: &mut Batch<'_>| reclaim::step(batch.connection, step);
+            return self.writer.write(Savepoint, take).await;
+        }
+        if step.bytes > 0 {
+            self.readers.checkpoint().await?;
+        }
+        Ok(Reclaim { done: true, ..step })
+    }
+
     async fn ledger(&self) -> Result<Vec<LedgerLine>> {
         self.readers.read_all(ledger::lines).await
     }
 
     async fn ping(&self) -> Result<()> {
         // Through the writer, because reading goes on where writing doesn't.
-        self.writer.write(ChecksFirst, |_| Ok(())).await
+        self.writer.write(ChecksFirst, |batch| batch.try_to_write()).await
     }
 }

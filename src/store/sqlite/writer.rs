@@ -9,10 +9,10 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::batch::Batch;
+use super::batch::{Batch, Kept};
+use super::checkpoint::Checkpoints;
 use super::fault::{Fallible, Fault};
 use crate::domain::{Error, Result};
-use crate::store::Vault;
 use crate::store::arrivals::EventReaders;
 
 /// How many commands may wait for the thread. Further callers wait for a place.
@@ -38,15 +38,22 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
-        vault: Arc<Vault>,
+        checkpoints: Checkpoints,
+        kept: Kept,
         readers: Arc<EventReaders>,
     ) -> Result<Writer> {
         let (queue, commands) = mpsc::channel(COMMANDS_QUEUED_MAX);
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(&connection, vault, &readers, commands))
+            .spawn(move || serve(Batch::new(&connection, kept), checkpoints, &readers, commands))
             .map_err(|error| Error::unavailable(format!("No thread for the store: {error}.")))?;
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// A writer without a thread, and the queue of what is to be run elsewhere.
+    pub(super) fn without_thread() -> (Writer, mpsc::Receiver<Box<dyn Command>>) {
+        let (queue, commands) = mpsc::channel(COMMANDS_QUEUED_MAX);
+        (Writer { queue: Some(queue), thread: None }, commands)
     }
 
     /// Runs a transition and answers once it is on disk. Where the caller goes away it is run
@@ -81,7 +88,7 @@ impl Drop for Writer {
 }
 
 /// A transition with its caller.
-trait Command: Send {
+pub(super) trait Command: Send {
     /// Runs it. An error means that the batch as a whole can't be committed.
     fn run(&mut self, batch: &mut Batch<'_>) -> Result<()>;
     /// Tells the caller, who may have gone away.
@@ -182,12 +189,11 @@ fn execute(connection: &Connection, sql: &str) -> Result<()> {
 }
 
 fn serve(
-    connection: &Connection,
-    vault: Arc<Vault>,
+    mut batch: Batch<'_>,
+    mut checkpoints: Checkpoints,
     readers: &EventReaders,
     mut queue: mpsc::Receiver<Box<dyn Command>>,
 ) {
-    let mut batch = Batch::new(connection, vault);
     let mut ran = Vec::new();
     let mut healthy = true;
     loop {
@@ -204,30 +210,29 @@ fn serve(
                 first => first,
             }
         };
-        let committed = transact(&mut batch, first, &mut queue, &mut ran);
+        batch.disk.look();
+        ran.extend(first);
+        let committed = transact(&mut batch, &mut queue, &mut ran, BATCH_COMMANDS_MAX);
         healthy = committed.is_ok();
+        batch.ended(&committed);
         readers.tell(batch.news());
         for command in ran.drain(..) {
             command.answer(&committed);
         }
+        checkpoints.committed(batch.connection);
     }
 }
 
-/// One transaction with what waits. `ran` takes the commands that share its fate.
-fn transact(
+/// One transaction with what `ran` holds already and what waits, up to `limit` commands in
+/// all. `ran` takes the commands that share its fate.
+pub(super) fn transact(
     batch: &mut Batch<'_>,
-    first: Option<Box<dyn Command>>,
     queue: &mut mpsc::Receiver<Box<dyn Command>>,
     ran: &mut Vec<Box<dyn Command>>,
+    limit: usize,
 ) -> Result<()> {
     let begun = execute(batch.connection, "BEGIN IMMEDIATE");
-    let outcome = match begun {
-        Ok(()) => fill(batch, first, queue, ran).and_then(|()| commit(batch)),
-        Err(error) => {
-            ran.extend(first);
-            Err(error)
-        }
-    };
+    let outcome = begun.and_then(|()| fill(batch, queue, ran, limit)).and_then(|()| commit(batch));
     if outcome.is_err() {
         batch.forget();
         if !batch.connection.is_autocommit() {
@@ -240,16 +245,19 @@ fn transact(
 
 fn fill(
     batch: &mut Batch<'_>,
-    first: Option<Box<dyn Command>>,
     queue: &mut mpsc::Receiver<Box<dyn Command>>,
     ran: &mut Vec<Box<dyn Command>>,
+    limit: usize,
 ) -> Result<()> {
-    let mut next = first.or_else(|| queue.try_recv().ok());
-    while let Some(mut command) = next {
+    for command in ran.iter_mut() {
+        command.run(batch)?;
+    }
+    while ran.len() < limit
+        && let Ok(mut command) = queue.try_recv()
+    {
         let outcome = command.run(batch);
         ran.push(command);
         outcome?;
-        next = if ran.len() < BATCH_COMMANDS_MAX { queue.try_recv().ok() } else { None };
     }
     Ok(())
 }
@@ -270,8 +278,9 @@ mod tests {
     use super::*;
     use crate::domain::ErrorCode;
     use crate::entropy::Entropy;
-    use crate::store::MasterKey;
     use crate::store::sqlite::connection::{open_reader, open_writer};
+    use crate::store::sqlite::disk::Disk;
+    use crate::store::{MasterKey, Vault};
 
     /// A writer whose commits fail while the switch is on.
     fn writer(path: &Path) -> (Writer, Arc<AtomicBool>) {
@@ -281,11 +290,10 @@ mod tests {
         let broken = Arc::new(AtomicBool::new(false));
         let switch = Arc::clone(&broken);
         connection.commit_hook(Some(move || switch.load(Ordering::SeqCst))).unwrap();
-        (
-            Writer::start(connection, Arc::new(vault), EventReaders::new(Default::default()))
-                .unwrap(),
-            broken,
-        )
+        let checkpoints = Checkpoints::start(path, &mut connection, Default::default()).unwrap();
+        let kept = Kept::new(Arc::new(vault), Disk::default());
+        let readers = EventReaders::new(Default::default());
+        (Writer::start(connection, checkpoints, kept, readers).unwrap(), broken)
     }
 
     fn put(batch: &mut Batch<'_>, name: &str) -> Fallible<()> {
