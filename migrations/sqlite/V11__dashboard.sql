@@ -18,3 +18,16 @@ CREATE TABLE endpoint_hours (
     PRIMARY KEY (endpoint_id, hour)
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX endpoint_hours_by_age ON endpoint_hours (hour);
+
+-- What happened in an environment, minute by minute, for some hours.
+CREATE TABLE environment_minutes (
+    environment TEXT NOT NULL,
+    minute      INTEGER NOT NULL,  -- since the epoch
+    measure     INTEGER NOT NULL,  -- 0 events, 1 attempts succeeded, 2 failed, 3 and up: by latency
+    count       INTEGER NOT NULL,
+    PRIMARY KEY (environment, minute, measure)
+) WITHOUT ROWID, STRICT;
+
+-- The few that a rule has paused.
+CREATE INDEX endpoints_paused ON endpoints (environment, state_at_us)
+    WHERE state = 1 AND deleted_at_us IS NULL;

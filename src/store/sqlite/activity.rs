@@ -1,17 +1,20 @@
-//! How many attempts at an endpoint's deliveries ended how, hour by hour.
+//! How many attempts at an endpoint's deliveries ended how, hour by hour, and what happened in
+//! each environment minute by minute.
 //!
 //! The writing thread counts in memory and writes the counts down every few seconds: a row for
 //! each endpoint in each transaction would cost more than a chart is worth. A crash loses what
 //! wasn't written yet, of the counts alone.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
 use super::batch::Batch;
 use super::columns::{count, read_count};
 use super::fault::Fallible;
-use crate::domain::{ApplicationId, EndpointId, Timestamp};
+use super::traffic;
+use crate::domain::{ApplicationId, Attempt, Endpoint, EndpointId, Timestamp};
 use crate::store::EndpointHour;
 
 /// How long counts stay in memory, in microseconds.
@@ -29,24 +32,32 @@ const HOUR_US: i64 = 3_600_000_000;
 #[derive(Default)]
 pub(super) struct Activity {
     counts: HashMap<(EndpointId, i64), (u64, u64)>,
+    traffic: traffic::Counts,
     since: Option<Timestamp>,
 }
 
 impl Activity {
-    /// Counts the end of an attempt.
-    pub(super) fn count(&mut self, endpoint: EndpointId, succeeded: bool, at: Timestamp) {
+    /// Counts a published event.
+    pub(super) fn count_event(&mut self, environment: &Arc<str>, at: Timestamp) {
         self.since.get_or_insert(at);
-        let counts = self.counts.entry((endpoint, hour(at))).or_default();
-        match succeeded {
+        self.traffic.event(environment, at);
+    }
+
+    /// Counts the end of an attempt.
+    pub(super) fn count_attempt(&mut self, endpoint: &Endpoint, attempt: &Attempt, at: Timestamp) {
+        self.since.get_or_insert(at);
+        let counts = self.counts.entry((endpoint.id, hour(at))).or_default();
+        match attempt.succeeded {
             true => counts.0 += 1,
             false => counts.1 += 1,
         }
+        self.traffic.attempt(&endpoint.environment, attempt, at);
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
         let old =
             self.since.is_some_and(|since| now.as_micros() - since.as_micros() >= UNWRITTEN_MAX_US);
-        old || self.counts.len() >= UNWRITTEN_MAX
+        old || self.counts.len() + self.traffic.len() >= UNWRITTEN_MAX
     }
 }
 
@@ -59,7 +70,8 @@ pub(super) fn write_if_due(batch: &mut Batch<'_>, now: Timestamp) -> Fallible<()
     if batch.activity.is_due(now) { write(batch) } else { Ok(()) }
 }
 
-fn write(batch: &mut Batch<'_>) -> Fallible<()> {
+/// Writes all counts down.
+pub(super) fn write(batch: &mut Batch<'_>) -> Fallible<()> {
     let activity = std::mem::take(&mut batch.activity);
     let mut upsert = batch.connection.prepare_cached(
         "INSERT INTO endpoint_hours (endpoint_id, hour, succeeded, failed) VALUES (?1, ?2, ?3, ?4)
@@ -74,7 +86,7 @@ fn write(batch: &mut Batch<'_>) -> Fallible<()> {
     let mut delete =
         batch.connection.prepare_cached("DELETE FROM endpoint_hours WHERE hour <= ?1")?;
     delete.execute(params![newest.saturating_sub(HOURS_KEPT)])?;
-    Ok(())
+    activity.traffic.write(batch.connection)
 }
 
 /// The counts of an application's endpoints since `since`, oldest first.

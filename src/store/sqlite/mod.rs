@@ -30,6 +30,8 @@ mod readers;
 mod reclaim;
 mod record;
 mod retention;
+mod standing;
+mod traffic;
 mod transitions;
 mod writer;
 

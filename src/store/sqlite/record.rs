@@ -54,6 +54,7 @@ pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<C
             }
         }
     }
+    count(batch, recorded, &subjects)?;
     for subject in subjects.into_values().flatten() {
         if let Some(stop) = &subject.stop {
             stopped(batch, &subject, stop, &recorded[stop.place].attempt, &mut changes)?;
@@ -62,14 +63,19 @@ pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<C
             store_health(batch, subject.endpoint.id, subject.health)?;
         }
     }
-    count(batch, recorded)?;
     Ok(changes)
 }
 
 /// Counts the attempts for the charts.
-fn count(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<()> {
+fn count(
+    batch: &mut Batch<'_>,
+    recorded: &[Recorded],
+    subjects: &BTreeMap<EndpointId, Option<Subject>>,
+) -> Fallible<()> {
     for Recorded { attempt, ended_at, .. } in recorded {
-        batch.activity.count(attempt.delivery.endpoint, attempt.succeeded, *ended_at);
+        if let Some(Some(subject)) = subjects.get(&attempt.delivery.endpoint) {
+            batch.activity.count_attempt(&subject.endpoint, attempt, *ended_at);
+        }
     }
     recorded.last().map_or(Ok(()), |last| activity::write_if_due(batch, last.ended_at))
 }

@@ -10,6 +10,7 @@ use super::writer::Care::{ChecksFirst, Savepoint};
 use super::{
     SqliteStore, activity, applications, attempts, claim, deliveries, discard, endpoints,
     event_types, events, history, keys, ledger, messages, passes, reclaim, record, retention,
+    standing, traffic,
 };
 use crate::domain::{
     ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Destination, Endpoint, EndpointId,
@@ -19,7 +20,8 @@ use crate::domain::{
 use crate::store::{
     Accepted, AgeWalk, Arrivals, AttemptFilter, AttemptRow, Changes, Claimed, DeliveryFilter,
     DeliveryPage, DeliveryRow, Discard, EndpointChange, EndpointHour, EventPage, EventQuery, Job,
-    Lease, MessageFilter, NewMessage, Page, Reclaim, Recorded, RetentionOf, Room, Store, Updated,
+    Lease, MessageFilter, NewMessage, Page, Reclaim, Recorded, RetentionOf, Room, Standing, Store,
+    TrafficMinute, Updated,
 };
 
 #[async_trait]
@@ -337,6 +339,26 @@ impl Store for SqliteStore {
     ) -> Result<Vec<EndpointHour>> {
         self.writer
             .write(Savepoint, move |batch| activity::of_application(batch, application, since))
+            .await
+    }
+
+    async fn traffic(
+        &self,
+        environment: &Arc<str>,
+        since: Timestamp,
+    ) -> Result<Vec<TrafficMinute>> {
+        let environment = Arc::clone(environment);
+        let read = move |batch: &mut Batch<'_>| {
+            activity::write(batch)?;
+            traffic::of_environment(batch.connection, &environment, since)
+        };
+        self.writer.write(Savepoint, read).await
+    }
+
+    async fn standing(&self, environment: &Arc<str>, limit: u32) -> Result<Standing> {
+        let environment = Arc::clone(environment);
+        self.readers
+            .read_all(move |connection| standing::of_environment(connection, &environment, limit))
             .await
     }
 
