@@ -142,7 +142,9 @@ async fn environments(
     for (place, name) in named.iter().enumerate() {
         let field = format!("environments.{place}");
         let is_own = **name == *own;
-        if !is_own && !(caller.is_admin(state).await? && state.environments.is_configured(name)) {
+        let opens =
+            is_own || caller.is_admin(state).await? && state.environments.is_configured(name);
+        if !opens {
             return Err(Error::field(&field, "Is no environment that this key opens"));
         }
         if !is_own {

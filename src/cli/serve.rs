@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use axum::Router;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -76,6 +77,28 @@ pub struct Server {
     _lock: File,
 }
 
+/// The API and the pages beside it.
+fn service(config: &Config, parts: ApiParts) -> Router {
+    let mut settings = config.dashboard.clone();
+    settings.public_url.clone_from(&parts.public_url);
+    let (store, authenticator) = (parts.store.clone(), parts.authenticator.clone());
+    let (clock, entropy, stopping) =
+        (parts.clock.clone(), parts.entropy.clone(), parts.stopping.clone());
+    let environments = parts.environments.clone();
+    let (rest, local) = api::service(parts);
+    let parts = DashboardParts {
+        store,
+        local,
+        environments,
+        authenticator,
+        clock,
+        entropy,
+        settings,
+        stopping,
+    };
+    dashboard::service(parts, rest)
+}
+
 impl Server {
     /// Starts a server of this configuration.
     ///
@@ -111,40 +134,25 @@ impl Server {
             intake: config.intake,
         })
         .await?;
-        let authenticator = Arc::new(Authenticator::new(
-            store.clone(),
-            clock.clone(),
-            config.admin_key.as_ref(),
-            config.jwt_secret.as_ref(),
-        ));
         let stop = CancellationToken::new();
-        let mut settings = config.dashboard.clone();
-        if settings.public_url.is_empty() {
-            settings.public_url = format!("http://{address}");
-        }
-        let (service, local) = api::service(ApiParts {
-            store: store.clone(),
-            engine: engine.clone(),
-            environments: config.environments.clone(),
-            authenticator: authenticator.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            limits: config.api,
-            public_url: settings.public_url.clone(),
-            stopping: stop.clone(),
-        });
-        let service = dashboard::service(
-            DashboardParts {
+        let service = service(
+            config,
+            ApiParts {
+                authenticator: Arc::new(Authenticator::new(
+                    store.clone(),
+                    clock.clone(),
+                    config.admin_key.as_ref(),
+                    config.jwt_secret.as_ref(),
+                )),
                 store: store.clone(),
-                local,
+                engine: engine.clone(),
                 environments: config.environments.clone(),
-                authenticator,
                 clock: clock.clone(),
                 entropy,
-                settings,
+                limits: config.api,
+                public_url: config.dashboard.public_url_at(address),
                 stopping: stop.clone(),
             },
-            service,
         );
         let listening = tokio::spawn(api::server::serve(
             listener,

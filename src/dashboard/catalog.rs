@@ -22,7 +22,6 @@ pub(super) struct EventType {
     pub(super) group_name: Option<String>,
     pub(super) title: Option<String>,
     pub(super) schemas: Option<std::collections::BTreeMap<String, Box<RawValue>>>,
-    pub(super) example: Option<Box<RawValue>>,
 }
 
 impl EventType {

@@ -1,5 +1,7 @@
 //! What an operator may set about the pages.
 
+use std::net::SocketAddr;
+
 use axum::http::HeaderValue;
 
 /// Settings of the pages.
@@ -27,6 +29,14 @@ pub struct Brand {
 }
 
 impl DashboardSettings {
+    /// Where browsers reach a server that listens at `address`: there, unless it is set.
+    pub fn public_url_at(&self, address: SocketAddr) -> String {
+        match self.public_url.is_empty() {
+            true => format!("http://{address}"),
+            false => self.public_url.clone(),
+        }
+    }
+
     /// Whether browsers come by HTTPS, and cookies may demand it.
     pub fn is_secure(&self) -> bool {
         self.public_url.starts_with("https://")

@@ -147,7 +147,8 @@ impl Fields {
             }
             _ => json!({ "type": "none" }),
         };
-        (!same && !(was.is_none() && self.auth.is_empty())).then_some(auth)
+        let untouched = was.is_none() && self.auth.is_empty();
+        (!same && !untouched).then_some(auth)
     }
 
     fn header_map(&self, was: Option<&Endpoint>) -> Value {

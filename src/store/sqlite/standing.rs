@@ -30,7 +30,7 @@ fn pending(connection: &Connection, environment: &str) -> Fallible<u64> {
          FROM applications a JOIN ledger l ON l.application_id = a.id WHERE a.environment = ?1",
     )?;
     let mut rows = select.query([environment])?;
-    Ok(rows.next()?.map_or(Ok(0), |row| read_count(row, 0))?)
+    rows.next()?.map_or(Ok(0), |row| read_count(row, 0))
 }
 
 fn failing(connection: &Connection, environment: &str, limit: u32) -> Fallible<Troubles> {
