@@ -81,6 +81,14 @@ impl KeyPairRules {
         Some(format!("{}{}", self.public_prefix, *text))
     }
 
+    /// The public key's bytes, of either half as it is written.
+    pub(super) fn public_key(&self, text: &str) -> Option<Vec<u8>> {
+        match text.strip_prefix(&self.public_prefix) {
+            Some(rest) => self.encoding.decode(rest).map(|bytes| bytes.to_vec()),
+            None => self.read(text).map(|pair| pair.public_key().as_ref().to_vec()),
+        }
+    }
+
     pub(super) fn signing_key(&self, secret: &str) -> Result<SigningKey<'static>, String> {
         let pair = self.read(secret);
         pair.map(|pair| SigningKey::Ed25519(Box::new(pair)))

@@ -6,6 +6,7 @@
 
 mod catalog;
 mod check;
+pub mod diagnosis;
 mod direct;
 mod encoding;
 mod file;

@@ -352,7 +352,7 @@ impl Object for NamedSignatures {
 }
 
 /// Scheme, host, port where it isn't the scheme's own, and path.
-fn without_query(url: &Url) -> String {
+pub(super) fn without_query(url: &Url) -> String {
     format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPath])
 }
 

@@ -1,7 +1,7 @@
 //! Programs that verify a contract's signatures, written out for the people who receive
 //! them: from the contract itself, so that they can't say anything else than the server does.
 
-mod expression;
+pub(super) mod expression;
 mod node;
 mod python;
 
@@ -41,7 +41,7 @@ impl Language {
 
 /// One thing that signed content is joined from, as a receiver gets hold of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Literal(String),
     Body,
     Method,
@@ -146,7 +146,7 @@ impl Contract {
     }
 
     /// The separator of a header that other signatures are in too.
-    fn shared(&self, signature: &Signature) -> Option<String> {
+    pub(super) fn shared(&self, signature: &Signature) -> Option<String> {
         let same = self.signatures.iter().filter(|other| other.header == signature.header);
         same.filter_map(|other| other.separator.clone()).next()
     }
@@ -170,7 +170,7 @@ impl Contract {
     }
 
     /// Where a receiver finds a piece of the content.
-    fn part(&self, piece: Piece, fields: &[(String, usize)]) -> Result<Part, String> {
+    pub(super) fn part(&self, piece: Piece, fields: &[(String, usize)]) -> Result<Part, String> {
         let expression = match piece {
             Piece::Literal(text) => return Ok(Part::Literal(text)),
             Piece::Expression(expression) => expression,

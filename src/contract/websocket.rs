@@ -15,7 +15,7 @@ use super::{Contract, RenderInput};
 use crate::domain::{EndpointId, Failure};
 
 /// What a template names `method` where a delivery goes over a websocket.
-const METHOD: &str = "WEBSOCKET";
+pub(super) const METHOD: &str = "WEBSOCKET";
 
 /// A delivery as a websocket's receiver will get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Contract {
 
     /// A header's name as the contract writes it. In a frame, unlike in HTTP, a name in another
     /// case is another name.
-    fn spelling<'a>(&'a self, name: &'a HeaderName) -> &'a str {
+    pub(super) fn spelling<'a>(&'a self, name: &'a HeaderName) -> &'a str {
         if *name == CONTENT_TYPE {
             return "Content-Type";
         }

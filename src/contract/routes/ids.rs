@@ -70,7 +70,7 @@ impl Ids {
     }
 
     /// The native id of a message that a customer named.
-    pub(super) fn message(&self, text: &str) -> Option<String> {
+    pub(in crate::contract) fn message(&self, text: &str) -> Option<String> {
         self.message.read(text).map(|id: MessageId| id.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(in crate::contract) enum Piece {
     Literal(String),
     /// What stands between the braces, without spaces around its parts. Both names of the
     /// message's id are written as `id`.
@@ -13,7 +13,7 @@ pub(super) enum Piece {
 ///
 /// # Errors
 /// Why it is more than a row of pieces.
-pub(super) fn pieces(source: &str) -> Result<Vec<Piece>, String> {
+pub(in crate::contract) fn pieces(source: &str) -> Result<Vec<Piece>, String> {
     if source.contains("{%") || source.contains("{#") || source.contains("{{-") {
         return Err("what is signed is put together by statements of the template".to_owned());
     }
@@ -44,7 +44,7 @@ fn normalised(expression: &str) -> String {
 }
 
 /// The text of a template's string literal; `None` for anything else, or with escapes in it.
-pub(super) fn unquote(quoted: &str) -> Option<String> {
+pub(in crate::contract) fn unquote(quoted: &str) -> Option<String> {
     let quoted = quoted.trim();
     let inner = ['"', '\'']
         .iter()
