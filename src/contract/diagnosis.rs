@@ -55,6 +55,8 @@ pub struct Case {
     pub registered: RequestText,
     /// The event as it was sent, once for each attempt, the last one first.
     pub sent: Vec<RequestText>,
+    /// Other events that the webhook got, where it isn't known which one it is.
+    pub recent: Vec<RequestText>,
     pub now: Timestamp,
 }
 

@@ -82,7 +82,7 @@ pub use template::{
     BODY_BYTES, HEADER_VALUE_BYTES, TEMPLATE_BYTES, TEMPLATE_FUEL, TEMPLATE_FUEL_PER_BYTE,
 };
 pub use verifier::Language;
-pub use websocket::WireMessage;
+pub use websocket::{METHOD as WEBSOCKET_METHOD, WireMessage};
 
 /// The largest contract file, in bytes.
 pub const CONTRACT_BYTES: usize = 1024 * 1024;

@@ -15,7 +15,7 @@ use super::{Contract, RenderInput};
 use crate::domain::{EndpointId, Failure};
 
 /// What a template names `method` where a delivery goes over a websocket.
-pub(super) const METHOD: &str = "WEBSOCKET";
+pub const METHOD: &str = "WEBSOCKET";
 
 /// A delivery as a websocket's receiver will get it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use crate::store::{AttemptFilter, AttemptRow, DeliveryFilter, DeliveryLine, Deli
 const ATTEMPTS_SHOWN: u32 = 100;
 
 /// What stands in the place of a credential.
-const HIDDEN: &str = "••••••••";
+pub(super) const HIDDEN: &str = "••••••••";
 
 pub(super) fn router() -> Router<Pages> {
     const AT: &str = "/env/{environment}/app/{application}/deliveries/{message}/{webhook}";

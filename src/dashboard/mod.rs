@@ -23,6 +23,7 @@ use crate::store::Store;
 
 mod assets;
 mod catalog;
+mod debugger;
 mod deliveries;
 mod delivery;
 mod door;
@@ -86,6 +87,7 @@ pub fn service(parts: DashboardParts, rest: Router) -> Router {
         .merge(delivery::router())
         .merge(live::router())
         .merge(events::router())
+        .merge(debugger::router())
         .route("/assets/{file}", get(assets::serve))
         .route("/brand.css", get(assets::brand))
         .fallback(error::no_such_page)

@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod credentials;
 pub mod customer;
 pub mod environments;
+pub mod pages;
 pub mod payloads;
 pub mod process;
 pub mod programs;

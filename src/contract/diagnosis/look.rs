@@ -42,17 +42,15 @@ impl<'c> Look<'c> {
         let mut notes = Vec::new();
         let request = completed(&check, case, &mut notes);
         let base = material(&check, &request, fields);
-        let sent: Vec<Material> = case
-            .sent
-            .iter()
-            .map(|request| {
-                let read = request.header(&check.header).map(|value| check.read(value));
-                let first = read.and_then(|targets| targets.into_iter().next());
-                material(&check, request, first.map(|target| target.fields).unwrap_or_default())
-            })
-            .collect();
+        let of = |request: &RequestText| {
+            let read = request.header(&check.header).map(|value| check.read(value));
+            let first = read.and_then(|targets| targets.into_iter().next());
+            material(&check, request, first.map(|target| target.fields).unwrap_or_default())
+        };
+        let sent: Vec<Material> = case.sent.iter().map(of).collect();
+        let recent: Vec<Material> = case.recent.iter().map(of).collect();
         let registered = registered(&base, case);
-        let others: Vec<Material> = sent.iter().cloned().chain(registered).collect();
+        let others: Vec<Material> = sent.iter().cloned().chain(registered).chain(recent).collect();
         let keys = keys(rules, check.signature.algorithm, &case.candidates);
         let variants = Variants::around(&check, (&base, &others), keys, &targets);
         let values = case.pasted.headers.iter().filter(|(name, _)| *name == check.header);

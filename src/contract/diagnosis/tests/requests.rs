@@ -46,6 +46,23 @@ fn a_body_that_was_parsed_and_printed_again_names_the_printer() {
 }
 
 #[test]
+fn an_event_is_recognised_among_those_that_the_webhook_got() {
+    for name in SIGNING {
+        let world = World::new(name);
+        let mut case = world.case();
+        case.pasted.body = case.pasted.body.replace("[1,2.5", "[1,3.5");
+        let mut other = world.request();
+        other.body = other.body.replace("[1,2.5", "[0,2.5");
+        case.recent = vec![other.clone()];
+        // Another event says nothing about this one.
+        assert_eq!(world.findings(&case), [], "{name}");
+        case.recent = vec![other, world.request()];
+        let found = world.explained_by_one(&case);
+        assert!(matches!(found, Deviation::Body { fault: BodyFault::Other, .. }), "{found:?}");
+    }
+}
+
+#[test]
 fn printing_is_found_out_without_the_event_too() {
     for name in SIGNING {
         let world = World::new(name);
