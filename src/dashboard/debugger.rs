@@ -175,10 +175,10 @@ async fn check(
         }
     };
     let case = case(&pages, &place, &endpoints, (&fields, pasted, message.as_deref())).await?;
-    let now = case.now;
+    let (now, pasted) = (case.now, !fields.secret.0.expose().is_empty());
     let diagnosis = diagnose(&place, case).await?;
     let event = message.map(|message| message.public_event_id());
-    let shown = Shown::of(&diagnosis, now, (event, &unread));
+    let shown = Shown::of(&diagnosis, (now, pasted), (event, &unread));
     page(&pages, &place, endpoints, fields, (Refusal::default(), Some(shown))).await
 }
 

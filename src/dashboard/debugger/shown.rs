@@ -1,6 +1,6 @@
 //! A diagnosis as the page shows it.
 
-use super::words::{self, Cause, Side};
+use super::words::{self, Cause, Context, Side};
 use crate::contract::diagnosis::{Computed, Diagnosis, PartKind, Unread, Verdict};
 use crate::domain::Timestamp;
 
@@ -31,19 +31,21 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// `event` is the id of the event that the request was compared with.
+    /// `event` is the id of the event that the request was compared with; `pasted` says whether
+    /// a pasted secret was.
     pub(super) fn of(
         found: &Diagnosis,
-        now: Timestamp,
+        (now, pasted): (Timestamp, bool),
         (event, unread): (Option<String>, &[Unread]),
     ) -> Shown {
+        let context = Context { side: Side::Request, now, pasted };
         let (class, word, heading, sentence) = heading(found, event.as_deref());
         let mut causes = match &found.verdict {
             Verdict::Explained(all) | Verdict::Valid { remarks: all, .. } => {
-                all.iter().map(|one| words::deviation(one, Side::Request, now)).collect()
+                all.iter().map(|one| words::deviation(one, context)).collect()
             }
             Verdict::Unexplained(findings) => {
-                let of = |one| words::finding(one, found, now);
+                let of = |one| words::finding(one, found, context);
                 findings.iter().flat_map(of).collect()
             }
             Verdict::NotSigned | Verdict::NotRebuildable(_) => Vec::new(),
@@ -66,7 +68,7 @@ impl Shown {
             causes,
             certain: matches!(found.verdict, Verdict::Explained(_)),
             notes: found.notes.iter().map(|note| words::note(note, now)).collect(),
-            code: code(&found.computed, now),
+            code: code(&found.computed, Context { side: Side::Code, ..context }),
             parts: parts.collect(),
             content: visible(&content, CONTENT_CHARS),
             form: (found.header.clone(), found.form.clone()),
@@ -125,7 +127,7 @@ fn heading(found: &Diagnosis, event: Option<&str>) -> (&'static str, &'static st
     }
 }
 
-fn code(computed: &Computed, now: Timestamp) -> Option<(String, Vec<Cause>)> {
+fn code(computed: &Computed, context: Context) -> Option<(String, Vec<Cause>)> {
     let none = Vec::new();
     Some(match computed {
         Computed::None => return None,
@@ -138,7 +140,7 @@ fn code(computed: &Computed, now: Timestamp) -> Option<(String, Vec<Cause>)> {
             none,
         ),
         Computed::Explained(deviations, difference) => {
-            let of = |one| words::deviation(one, Side::Code, now);
+            let of = |one| words::deviation(one, context);
             let mut causes: Vec<Cause> = deviations.iter().map(of).collect();
             let shows = causes.iter().any(|cause| cause.difference.is_some());
             if let (false, Some(first), Some(difference)) =
@@ -161,22 +163,21 @@ pub(super) fn visible(text: &str, most: usize) -> String {
             return out;
         }
         match one {
-            '\n' => out.push_str("␊\n"),
-            '\u{0}'..='\u{1f}' => out.extend(char::from_u32(0x2400 + u32::from(one))),
-            '\u{7f}' => out.push('␡'),
-            '\u{80}'..='\u{a0}'
+            '\n' => out.push_str("↵\n"),
+            '\r' => out.push_str("‹CR›"),
+            '\t' => out.push_str("‹TAB›"),
+            '\u{0}'..='\u{1f}'
+            | '\u{7f}'..='\u{a0}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => {
-                out.push_str(&format!("‹U+{:04X}›", u32::from(one)));
-            }
+            | '\u{feff}' => out.push_str(&format!("‹U+{:04X}›", u32::from(one))),
             other => out.push(other),
         }
     }
     let spaces = out.len() - out.trim_end_matches(' ').len();
     out.truncate(out.len() - spaces);
-    out.extend(std::iter::repeat_n('␠', spaces));
+    out.extend(std::iter::repeat_n('·', spaces));
     out
 }
 
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_is_made_visible() {
-        assert_eq!(visible("a\tb\r\nc  ", 100), "a␉b␍␊\nc␠␠");
+        assert_eq!(visible("a\tb\r\nc  ", 100), "a‹TAB›b‹CR›↵\nc··");
         assert_eq!(visible("\u{feff}{\u{a0}}é", 100), "‹U+FEFF›{‹U+00A0›}é");
         assert_eq!(visible("abcdef", 3), "abc … (cut here)");
         assert_eq!(visible("abc", 3), "abc");

@@ -39,6 +39,15 @@ pub(super) enum Side {
     Code,
 }
 
+/// What words depend on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context {
+    pub(super) side: Side,
+    pub(super) now: Timestamp,
+    /// Whether a secret was pasted.
+    pub(super) pasted: bool,
+}
+
 impl Side {
     const fn labels(self) -> [&'static str; 2] {
         match self {
@@ -67,7 +76,8 @@ pub(super) fn compared(difference: &Difference, side: Side) -> Compared {
     let dots = if difference.cut { "…" } else { "" };
     Compared {
         place: match difference.offset {
-            0 => "They differ from the first character on.".to_owned(),
+            0 => "They differ from the first character on:".to_owned(),
+            1 => "The first byte is the same, then they differ:".to_owned(),
             offset => format!(
                 "The first {} bytes are the same, then they differ:",
                 number(u64::try_from(offset).unwrap_or(u64::MAX))
@@ -80,7 +90,8 @@ pub(super) fn compared(difference: &Difference, side: Side) -> Compared {
     }
 }
 
-pub(super) fn deviation(found: &Deviation, side: Side, now: Timestamp) -> Cause {
+pub(super) fn deviation(found: &Deviation, context: Context) -> Cause {
+    let side = context.side;
     match found {
         Deviation::HeaderName { expected, found } => Cause::new(
             format!("The signature stands in {found}, not in {expected}."),
@@ -89,7 +100,7 @@ pub(super) fn deviation(found: &Deviation, side: Side, now: Timestamp) -> Cause 
             ),
         ),
         Deviation::Form(fault) => form(fault),
-        Deviation::Secret { owner, fault: None } => whose(owner, now),
+        Deviation::Secret { owner, fault: None } => whose(owner, context),
         Deviation::Secret { fault: Some(fault), .. } => secret(*fault),
         Deviation::Body { fault, difference } => {
             let difference = difference.as_ref().map(|one| compared(one, side));
@@ -133,7 +144,7 @@ fn form(fault: &FormFault) -> Cause {
     }
 }
 
-fn whose(owner: &Owner, now: Timestamp) -> Cause {
+fn whose(owner: &Owner, Context { now, pasted, .. }: Context) -> Cause {
     match (&owner.webhook, owner.until) {
         (Some(name), Some(end)) if owner.chosen && now < end => Cause::new(
             format!("It was made with the previous secret of {name}."),
@@ -146,6 +157,10 @@ fn whose(owner: &Owner, now: Timestamp) -> Cause {
         (Some(name), Some(end)) if owner.chosen => Cause::new(
             format!("It was made with a secret of {name} that was replaced."),
             format!("It stopped working at {}. Use the new one.", exact(end)),
+        ),
+        (Some(name), _) if pasted => Cause::new(
+            format!("It was made with the secret of {name}, and not with the one that you pasted."),
+            "Put the secret of the webhook that the request came from into your code.",
         ),
         (Some(name), until) => Cause::new(
             match until {
@@ -382,7 +397,7 @@ fn part_name(kind: &PartKind) -> String {
     }
 }
 
-pub(super) fn finding(found: &Finding, about: &Diagnosis, now: Timestamp) -> Vec<Cause> {
+pub(super) fn finding(found: &Finding, about: &Diagnosis, context: Context) -> Vec<Cause> {
     let header = &about.header;
     let cause = match found {
         Finding::MissingHeader { alike } if alike.is_empty() => Cause::new(
@@ -432,11 +447,11 @@ pub(super) fn finding(found: &Finding, about: &Diagnosis, now: Timestamp) -> Vec
             "The webhook has none of that kind. Without a secret nothing is signed.",
         ),
         Finding::Differs(deviations) => {
-            return deviations.iter().map(|one| deviation(one, Side::Request, now)).collect();
+            return deviations.iter().map(|one| deviation(one, context)).collect();
         }
         Finding::AsSent => Cause::new(
-            "All that is signed is as we sent it, so the secret is another one.",
-            "The webhook’s secret was changed since, or you verify with the secret of another application or environment.",
+            "All that is signed is as we sent it, so the secret or the signature is another one.",
+            "The webhook’s secret was replaced since, or yours is of another webhook, application or environment; or the signature was cut or changed on its way.",
         ),
     };
     vec![cause]
