@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use self::look::Look;
 use self::search::{Budget, MOST_DEVIATIONS};
+use self::variants::BODIES_BYTES;
 use super::websocket;
 use super::{Contract, RenderInput, WireRequest};
 use crate::domain::{Failure, Timestamp, Transport};
@@ -199,8 +200,9 @@ impl Contract {
             Ok(checks) => checks,
             Err(why) => return nothing(Verdict::NotRebuildable(why)),
         };
+        let share = BODIES_BYTES / checks.len().max(1);
         let looks: Vec<Look<'_>> =
-            checks.into_iter().map(|check| Look::new(self, check, case)).collect();
+            checks.into_iter().map(|check| Look::new(self, check, (case, share))).collect();
         let mut budget = Budget::new();
         for deviations in 0..=MOST_DEVIATIONS {
             for look in &looks {

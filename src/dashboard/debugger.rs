@@ -22,6 +22,7 @@ use crate::domain::{
 };
 use crate::store::{AttemptFilter, DeliveryFilter, Page};
 
+mod findings;
 mod shown;
 mod words;
 
@@ -35,6 +36,9 @@ const ATTEMPTS_COMPARED: u32 = 20;
 
 /// Events of a webhook that a request is compared with, where it doesn't say which one it is.
 const RECENT_EVENTS: u32 = 20;
+
+/// What the bodies of those may come to together, in bytes.
+const COMPARED_BYTES: usize = 4 << 20;
 
 /// Texts of a request that are looked up as its event's id.
 const IDS_LOOKED_UP: usize = 4;
@@ -51,7 +55,7 @@ struct Fields {
     /// The id of the webhook whose secret is used; empty for the pasted one.
     #[serde(default)]
     webhook: String,
-    #[serde(default = "no_secret")]
+    #[serde(default)]
     secret: SecretField,
     /// The event's id.
     #[serde(default)]
@@ -78,10 +82,6 @@ impl Default for SecretField {
     fn default() -> SecretField {
         SecretField(SecretText::new(""))
     }
-}
-
-fn no_secret() -> SecretField {
-    SecretField::default()
 }
 
 #[derive(Template)]
@@ -176,7 +176,13 @@ async fn check(
     };
     let case = case(&pages, &place, &endpoints, (&fields, pasted, message.as_deref())).await?;
     let (now, pasted) = (case.now, !fields.secret.0.expose().is_empty());
-    let diagnosis = diagnose(&place, case).await?;
+    let diagnosis = match diagnose(&place, case).await {
+        Ok(diagnosis) => diagnosis,
+        Err(error) => {
+            let refusal = Refusal::of(error)?;
+            return page(&pages, &place, endpoints, fields, (refusal, None)).await;
+        }
+    };
     let event = message.map(|message| message.public_event_id());
     let shown = Shown::of(&diagnosis, (now, pasted), (event, &unread));
     page(&pages, &place, endpoints, fields, (Refusal::default(), Some(shown))).await
@@ -330,7 +336,15 @@ async fn sent(
         contract.sent(&input)
     });
     // What can't be rendered any more can't be compared with.
-    Ok(rendered.filter_map(std::result::Result::ok).collect())
+    let mut requests: Vec<_> = Vec::new();
+    for sent in rendered.filter_map(std::result::Result::ok) {
+        let bytes = |(request, _): &(RequestText, Vec<String>)| request.body.len();
+        if requests.iter().map(bytes).sum::<usize>() >= COMPARED_BYTES {
+            break;
+        }
+        requests.push(sent);
+    }
+    Ok(requests)
 }
 
 /// The last events of a webhook, as they would be sent now.
@@ -342,8 +356,11 @@ async fn recently_sent(
     let filter = DeliveryFilter { endpoint: Some(endpoint.id), ..DeliveryFilter::default() };
     let page = Page { after: None, descending: true, limit: RECENT_EVENTS };
     let log = pages.store.list_log(place.application.id, filter, page).await?;
-    let mut requests = Vec::new();
+    let mut requests: Vec<RequestText> = Vec::new();
     for line in &log.lines {
+        if requests.iter().map(|request| request.body.len()).sum::<usize>() >= COMPARED_BYTES {
+            break;
+        }
         let reference = Reference(line.id.message.to_string());
         let message = match pages.store.get_message(place.application.id, &reference).await {
             Ok(message) => message,
@@ -388,7 +405,7 @@ async fn page(
         signs: place.environment.contract.signs(),
         webhooks: named.collect(),
         own_secrets: own_secrets(place),
-        fields: Fields { secret: no_secret(), ..fields },
+        fields: Fields { secret: SecretField::default(), ..fields },
         refusal,
         result,
     })

@@ -9,7 +9,7 @@ use super::keys::{Candidate, Key, keys};
 use super::parts::{Check, MASK, Material, Values};
 use super::pasted::RequestText;
 use super::search::{Budget, Hit, MOST_DEVIATIONS, search};
-use super::variants::Variants;
+use super::variants::{BODIES_BYTES, Variants};
 use super::{Case, Computed, Diagnosis, Finding, Note, TOLERANCE, Tried, Verdict};
 use crate::contract::json;
 use crate::contract::secret::SecretRules;
@@ -35,7 +35,12 @@ pub(super) struct Look<'c> {
 }
 
 impl<'c> Look<'c> {
-    pub(super) fn new(contract: &'c Contract, check: Check<'c>, case: &Case) -> Look<'c> {
+    /// `bodies_bytes` is what the forms of the body may come to together.
+    pub(super) fn new(
+        contract: &'c Contract,
+        check: Check<'c>,
+        (case, bodies_bytes): (&Case, usize),
+    ) -> Look<'c> {
         let rules = contract.secret();
         let targets = targets(&check, &case.pasted);
         let fields = targets.first().map(|target| target.fields.clone()).unwrap_or_default();
@@ -52,7 +57,7 @@ impl<'c> Look<'c> {
         let registered = registered(&base, case);
         let others: Vec<Material> = sent.iter().cloned().chain(registered).chain(recent).collect();
         let keys = keys(rules, check.signature.algorithm, &case.candidates);
-        let variants = Variants::around(&check, (&base, &others), keys, &targets);
+        let variants = Variants::around(&check, (&base, &others), keys, (&targets, bodies_bytes));
         let values = case.pasted.headers.iter().filter(|(name, _)| *name == check.header);
         let values: Vec<&str> = values.map(|(_, value)| value.as_str()).collect();
         Look {
@@ -138,7 +143,8 @@ impl<'c> Look<'c> {
         let others: Vec<Material> =
             std::iter::once(&self.base).chain(&self.sent).cloned().collect();
         let keys = keys(self.rules, self.check.signature.algorithm, &case.candidates);
-        let variants = Variants::around(&self.check, (right, &others), keys, &targets);
+        let variants =
+            Variants::around(&self.check, (right, &others), keys, (&targets, BODIES_BYTES));
         for deviations in 0..=MOST_DEVIATIONS {
             let hit = search(&self.check, &targets, &variants, deviations, budget);
             let Some(hit) = hit else { continue };
@@ -180,7 +186,11 @@ impl<'c> Look<'c> {
 
     /// The attempt that the request is most like.
     fn nearest(&self) -> Option<&Material> {
-        let differing = |sent: &&Material| differences(&self.check, sent, &self.base).len();
+        let base = &self.base;
+        let differing = |sent: &&Material| {
+            let places = sent.values.places(&self.check).zip(base.values.places(&self.check));
+            usize::from(sent.body != base.body) + places.filter(|(one, other)| one != other).count()
+        };
         self.sent.iter().min_by_key(differing)
     }
 

@@ -10,6 +10,7 @@ use crate::domain::SecretText;
 
 mod causes;
 mod codes;
+mod examples;
 mod requests;
 
 /// The shipped contracts that sign.

@@ -15,8 +15,8 @@ use crate::contract::verifier::Part;
 use crate::contract::websocket;
 use crate::domain::Method;
 
-/// What the forms of one body may come to together, in bytes.
-const BODIES_BYTES: usize = 16 * 1024 * 1024;
+/// What the forms of one body may come to together, in bytes, over all signatures.
+pub(super) const BODIES_BYTES: usize = 8 * 1024 * 1024;
 
 /// A mistake in what is put together to be signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,11 +50,13 @@ impl Variants {
         check: &Check<'_>,
         (base, others): (&Material, &[Material]),
         keys: Vec<Key>,
-        targets: &[Target],
+        (targets, bodies_bytes): (&[Target], usize),
     ) -> Variants {
         let uses = |part: &Part| check.parts.contains(part);
         let (bodies, cut) = match uses(&Part::Body) {
-            true => bodies(&base.body, others.iter().map(|other| other.body.as_str())),
+            true => {
+                bodies(&base.body, others.iter().map(|other| other.body.as_str()), bodies_bytes)
+            }
             false => (vec![base.body.clone()], false),
         };
         let mut values = vec![base.values.clone()];
@@ -111,24 +113,29 @@ pub(super) const DIMENSIONS: usize = 7;
 struct Distinct {
     seen: HashSet<String>,
     all: Vec<String>,
-    bytes: usize,
+    /// Bytes that there is still room for.
+    left: usize,
     cut: bool,
 }
 
 impl Distinct {
     fn add(&mut self, text: impl Into<String>) {
         let text = text.into();
-        if self.bytes + text.len() > BODIES_BYTES && !self.all.is_empty() {
+        if text.len() > self.left && !self.all.is_empty() {
             self.cut = true;
         } else if self.seen.insert(text.clone()) {
-            self.bytes += text.len();
+            self.left = self.left.saturating_sub(text.len());
             self.all.push(text);
         }
     }
 }
 
-fn bodies<'b>(base: &'b str, others: impl Iterator<Item = &'b str>) -> (Vec<String>, bool) {
-    let mut forms = Distinct { seen: HashSet::new(), all: Vec::new(), bytes: 0, cut: false };
+fn bodies<'b>(
+    base: &'b str,
+    others: impl Iterator<Item = &'b str>,
+    limit: usize,
+) -> (Vec<String>, bool) {
+    let mut forms = Distinct { seen: HashSet::new(), all: Vec::new(), left: limit, cut: false };
     forms.add(base);
     for other in others {
         forms.add(other);

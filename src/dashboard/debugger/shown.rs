@@ -1,5 +1,6 @@
 //! A diagnosis as the page shows it.
 
+use super::findings;
 use super::words::{self, Cause, Context, Side};
 use crate::contract::diagnosis::{Computed, Diagnosis, PartKind, Unread, Verdict};
 use crate::domain::Timestamp;
@@ -45,7 +46,7 @@ impl Shown {
                 all.iter().map(|one| words::deviation(one, context)).collect()
             }
             Verdict::Unexplained(findings) => {
-                let of = |one| words::finding(one, found, context);
+                let of = |one| findings::finding(one, found, context);
                 findings.iter().flat_map(of).collect()
             }
             Verdict::NotSigned | Verdict::NotRebuildable(_) => Vec::new(),
@@ -67,12 +68,12 @@ impl Shown {
             sentence,
             causes,
             certain: matches!(found.verdict, Verdict::Explained(_)),
-            notes: found.notes.iter().map(|note| words::note(note, now)).collect(),
+            notes: found.notes.iter().map(|note| findings::note(note, now)).collect(),
             code: code(&found.computed, Context { side: Side::Code, ..context }),
             parts: parts.collect(),
             content: visible(&content, CONTENT_CHARS),
             form: (found.header.clone(), found.form.clone()),
-            tried: words::tried(found),
+            tried: findings::tried(found),
             unread: unread.iter().map(|one| (one.line, one.text.clone())).collect(),
         }
     }
