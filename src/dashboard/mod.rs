@@ -31,6 +31,7 @@ mod events;
 mod form;
 mod live;
 mod native;
+mod overview;
 mod place;
 mod settings;
 mod shell;
@@ -86,6 +87,7 @@ pub fn service(parts: DashboardParts, rest: Router) -> Router {
         .merge(delivery::router())
         .merge(live::router())
         .merge(events::router())
+        .merge(overview::router())
         .route("/assets/{file}", get(assets::serve))
         .route("/brand.css", get(assets::brand))
         .fallback(error::no_such_page)

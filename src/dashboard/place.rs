@@ -86,11 +86,7 @@ impl FromRequestParts<Pages> for Place {
 ///
 /// # Errors
 /// `not_found`.
-pub(super) fn environment_of(
-    pages: &Pages,
-    viewer: &Viewer,
-    name: &str,
-) -> Result<Arc<Environment>> {
+fn environment_of(pages: &Pages, viewer: &Viewer, name: &str) -> Result<Arc<Environment>> {
     let allowed = match &viewer.who {
         Who::Operator(Scope::Admin) => pages.environments.is_configured(name),
         Who::Operator(Scope::Environment(environment) | Scope::Application { environment, .. }) => {
@@ -100,6 +96,17 @@ pub(super) fn environment_of(
     };
     match allowed {
         true => Ok(pages.environments.get(&Arc::from(name))),
+        false => Err(Error::not_found()),
+    }
+}
+
+/// An environment that the viewer operates as a whole.
+///
+/// # Errors
+/// `not_found`.
+pub(super) fn operated(pages: &Pages, viewer: &Viewer, name: &str) -> Result<Arc<Environment>> {
+    match viewer.operates() {
+        true => environment_of(pages, viewer, name),
         false => Err(Error::not_found()),
     }
 }
