@@ -15,7 +15,7 @@ use axum::routing::get;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Authenticator, LocalApi};
+use crate::api::{self, ApiParts, Authenticator, LocalApi};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::environment::Environments;
@@ -50,33 +50,47 @@ pub use settings::{Brand, DashboardSettings};
 const FORM_BYTES: usize = 2 << 20;
 
 /// What the pages work with.
-pub struct DashboardParts {
-    pub store: Arc<dyn Store>,
-    pub local: LocalApi,
-    pub environments: Arc<Environments>,
-    pub authenticator: Arc<Authenticator>,
-    pub clock: Clock,
-    pub entropy: Entropy,
-    pub settings: DashboardSettings,
+struct Parts {
+    store: Arc<dyn Store>,
+    local: LocalApi,
+    environments: Arc<Environments>,
+    authenticator: Arc<Authenticator>,
+    clock: Clock,
+    entropy: Entropy,
+    settings: DashboardSettings,
     /// Cancelled when the server stops: pages that wait are let go then.
-    pub stopping: CancellationToken,
+    stopping: CancellationToken,
 }
 
 /// What all pages share.
 #[derive(Clone)]
-pub(crate) struct Pages(Arc<DashboardParts>);
+struct Pages(Arc<Parts>);
 
 impl std::ops::Deref for Pages {
-    type Target = DashboardParts;
+    type Target = Parts;
 
-    fn deref(&self) -> &DashboardParts {
+    fn deref(&self) -> &Parts {
         &self.0
     }
 }
 
-/// The pages as a service. Every path outside `/dashboard` is `rest`'s.
-pub fn service(parts: DashboardParts, rest: Router) -> Router {
-    let pages = Pages(Arc::new(parts));
+/// The pages and, on every path outside `/dashboard`, the API.
+pub fn service(parts: ApiParts, mut settings: DashboardSettings) -> Router {
+    settings.public_url.clone_from(&parts.public_url);
+    let (store, authenticator) = (parts.store.clone(), parts.authenticator.clone());
+    let (clock, entropy) = (parts.clock.clone(), parts.entropy.clone());
+    let (environments, stopping) = (parts.environments.clone(), parts.stopping.clone());
+    let (rest, local) = api::service(parts);
+    let pages = Pages(Arc::new(Parts {
+        store,
+        local,
+        environments,
+        authenticator,
+        clock,
+        entropy,
+        settings,
+        stopping,
+    }));
     let inside = Router::new()
         .merge(door::router())
         .merge(webhooks::router())
