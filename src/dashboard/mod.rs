@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
@@ -108,10 +108,18 @@ pub fn service(parts: ApiParts, mut settings: DashboardSettings) -> Router {
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(middleware::map_response_with_state(pages.clone(), protect))
         .with_state(pages);
-    Router::new()
-        .route("/", get(async || Redirect::to("/dashboard")))
-        .nest("/dashboard", inside)
-        .fallback_service(rest)
+    let rest = rest.layer(middleware::from_fn(greet));
+    Router::new().nest("/dashboard", inside).fallback_service(rest)
+}
+
+/// Leads people to the pages who only typed the server's name. For programs there is nothing.
+async fn greet(request: Request, next: Next) -> Response {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let is_browser = accepts.is_some_and(|accepts| accepts.contains("text/html"));
+    if request.uri().path() == "/" && request.method() == Method::GET && is_browser {
+        return Redirect::to("/dashboard").into_response();
+    }
+    next.run(request).await
 }
 
 /// Headers of every answer: nothing from elsewhere is loaded, nobody else may frame it, and what
