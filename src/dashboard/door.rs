@@ -19,6 +19,7 @@ use super::shell::{Section, Shell, brand};
 use super::viewer::{Viewer, Who, set_cookie, viewer};
 use super::{Pages, html, words};
 use crate::api::auth::hash_key;
+use crate::api::path_step;
 use crate::domain::{Application, ErrorCode, Holder, Pass, PassKind, Reference, Scope};
 use crate::environment::Environment;
 use crate::store::{Page, Standing};
@@ -194,7 +195,7 @@ async fn home(State(pages): State<Pages>, viewer: Viewer) -> PageResult {
         Who::Operator(_) => {
             let environments = environments_of(&pages, &viewer);
             if let [only] = &environments[..] {
-                let to = format!("/dashboard/env/{}/overview", super::place::segment(&only.name));
+                let to = format!("/dashboard/env/{}/overview", path_step(&only.name));
                 return Ok(Redirect::to(&to).into_response());
             }
             let shell = Shell::outside(&pages, &viewer, None);
@@ -221,7 +222,7 @@ fn environment_row(environment: &Environment, standing: &Standing) -> Environmen
     EnvironmentRow {
         name: environment.name.to_string(),
         contract: environment.contract.title().to_owned(),
-        href: format!("/dashboard/env/{}", super::place::segment(&environment.name)),
+        href: format!("/dashboard/env/{}", path_step(&environment.name)),
         pending: words::number(standing.pending),
         failing: standing.failing.count,
         paused: standing.paused.count,

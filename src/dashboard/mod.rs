@@ -32,6 +32,7 @@ mod form;
 mod live;
 mod native;
 mod overview;
+mod palette;
 mod place;
 mod settings;
 mod shell;

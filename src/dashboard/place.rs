@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use super::Pages;
 use super::error::PageError;
 use super::viewer::{Viewer, Who};
-use crate::api::Caller;
+use crate::api::{Caller, path_step};
 use crate::domain::{Application, Endpoint, Error, ErrorCode, Reference, Result, Scope};
 use crate::environment::Environment;
 
@@ -56,12 +56,7 @@ impl Place {
 
 /// The path of an application's pages.
 pub(super) fn base(environment: &str, application: &str) -> String {
-    format!("/dashboard/env/{}/app/{}", segment(environment), segment(application))
-}
-
-/// A text as one step of a path.
-pub(super) fn segment(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    format!("/dashboard/env/{}/app/{}", path_step(environment), path_step(application))
 }
 
 impl FromRequestParts<Pages> for Place {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::Pages;
-use super::place::{Place, base, environments_of, segment};
+use super::place::{Place, base, environments_of};
 use super::viewer::Viewer;
+use crate::api::path_step;
 use crate::domain::{Reference, Result};
 use crate::environment::Environment;
 
@@ -127,7 +128,7 @@ impl Shell {
 
 /// The path of an operator's pages about an environment.
 fn operated(environment: &str) -> String {
-    format!("/dashboard/env/{}", segment(environment))
+    format!("/dashboard/env/{}", path_step(environment))
 }
 
 /// Whose pages they are: the configured name, else the contract's.
