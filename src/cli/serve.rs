@@ -276,13 +276,15 @@ async fn greet(config: &Config, server: &Server, entropy: &Entropy) -> anyhow::R
         };
         super::print(&format!(
             "\nYour admin key, shown only this once:\n\n    {}\n\nTry it:\n\n    \
-             curl http://{address}/api/v1/app -H 'Authorization: Bearer {}'\n",
+             curl http://{address}/api/v1/app -H 'Authorization: Bearer {}'\n\nIt also \
+             signs you in to the pages.\n",
             key.expose(),
             key.expose(),
         ))?;
     }
     super::print(&format!(
-        "Hookwright listens on http://{address} (API reference: http://{address}/docs)"
+        "Hookwright listens on http://{address} (pages: http://{address}/dashboard, API reference: \
+         http://{address}/docs)"
     ))?;
     Ok(())
 }
