@@ -11,6 +11,8 @@ mod php;
 mod python;
 mod ruby;
 
+use url::Position;
+
 use self::expression::{Piece, pieces};
 use self::header::{Fields, Form};
 use super::encoding::Encoding;
@@ -100,7 +102,7 @@ struct Plan {
 }
 
 /// How bytes are written behind a prefix.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Alphabet {
     Hex,
     Base64,
@@ -356,6 +358,23 @@ impl Plan {
 }
 
 impl Program<'_> {
+    /// The lines of all plans, for languages whose blocks have names of their own. Where there
+    /// are several, each is in a block that begins `at` this place, `step` further in.
+    fn blocks(&self, at: &str, step: &str, mut write: impl FnMut(&mut String, &Plan)) -> String {
+        let mut out = String::new();
+        if let [plan] = self.plans.as_slice() {
+            write(&mut out, plan);
+            return out;
+        }
+        for plan in &self.plans {
+            let mut lines = String::new();
+            write(&mut lines, plan);
+            let inner: String = lines.lines().flat_map(|line| [step, line, "\n"]).collect();
+            out.extend([at, "{\n", &inner, at, "}\n"]);
+        }
+        out
+    }
+
     fn uses(&self, part: &Part) -> bool {
         self.plans.iter().any(|plan| plan.parts.contains(part))
     }
@@ -376,7 +395,7 @@ impl Example {
         let headers = request.headers.iter();
         Example {
             method: request.method.to_string(),
-            url: request.url.to_string(),
+            url: request.url[..Position::AfterQuery].to_owned(),
             headers: headers
                 .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
                 .collect(),
@@ -395,8 +414,10 @@ const ARGUMENTS: &str = "headers: names in lower case; body: the bytes, before a
 /// a comment in any of the languages.
 fn regret(language: Language, why: &str) -> String {
     let comment = language.comment();
-    let why: String =
-        why.chars().map(|c| if c == '\\' || c.is_whitespace() { ' ' } else { c }).collect();
+    let why: String = why
+        .chars()
+        .map(|c| if c == '\\' || c.is_whitespace() || c.is_control() { ' ' } else { c })
+        .collect();
     let why = why.replace("?>", "? >");
     format!(
         "{comment} No program can be written for this contract's signature:\n{comment} {why}.\n"

@@ -83,21 +83,7 @@ impl Writer {
             self.write_key(&mut out, program);
         }
         self.write_address(&mut out, program);
-        for plan in &program.plans {
-            let mut lines = String::new();
-            self.write_plan(&mut lines, plan);
-            match program.plans.len() {
-                1 => out.push_str(&lines),
-                // A block has names of its own.
-                _ => {
-                    out.push_str("\t{\n");
-                    lines.lines().for_each(|line| {
-                        let _ = writeln!(out, "\t{line}");
-                    });
-                    out.push_str("\t}\n");
-                }
-            }
-        }
+        out.push_str(&program.blocks("\t", "\t", |lines, plan| self.write_plan(lines, plan)));
         if program.is_timed {
             let _ = writeln!(out, "\t// {TIMED}");
         }

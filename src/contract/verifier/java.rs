@@ -63,7 +63,6 @@ pub(super) fn write(program: &Program<'_>) -> String {
     let mut writer = Writer {
         classes: BTreeSet::from([
             "java.security.GeneralSecurityException",
-            "java.security.MessageDigest",
             "java.util.HashMap",
             "java.util.Map",
         ]),
@@ -127,21 +126,9 @@ impl Writer {
         if [Part::Url, Part::Query, Part::SortedQuery].iter().any(|part| program.uses(part)) {
             out.push_str("        String[] address = url.split(\"\\\\?\", 2);\n");
         }
-        for plan in &program.plans {
-            let mut lines = String::new();
-            self.write_plan(&mut lines, plan);
-            match program.plans.len() {
-                1 => out.push_str(&lines),
-                // A block has names of its own.
-                _ => {
-                    out.push_str("        {\n");
-                    lines.lines().for_each(|line| {
-                        let _ = writeln!(out, "    {line}");
-                    });
-                    out.push_str("        }\n");
-                }
-            }
-        }
+        out.push_str(
+            &program.blocks("        ", "    ", |lines, plan| self.write_plan(lines, plan)),
+        );
         if program.is_timed {
             let _ = writeln!(out, "        // {TIMED}");
         }
@@ -153,6 +140,7 @@ impl Writer {
         let (prefix, alphabet) = match &program.key {
             Key::Text => return "byte[] key = secret.getBytes(UTF_8)".to_owned(),
             Key::Digest(hash) => {
+                self.classes.insert("java.security.MessageDigest");
                 let name = digest_name(hash);
                 return format!(
                     "byte[] key = MessageDigest.getInstance(\"{name}\").digest(secret.getBytes(UTF_8))"
@@ -272,6 +260,7 @@ impl Writer {
     /// An expression: whether an entry of the header is as it should be.
     fn check(&mut self, plan: &Plan, one: &str) -> String {
         if plan.proof != Proof::Ed25519 {
+            self.classes.insert("java.security.MessageDigest");
             return format!(
                 "MessageDigest.isEqual(expected.getBytes(UTF_8), {one}.getBytes(UTF_8))"
             );

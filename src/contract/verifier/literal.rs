@@ -18,7 +18,8 @@ impl Language {
                 let quote = if text.contains('"') && !text.contains('\'') { '\'' } else { '"' };
                 escaped(text, quote, None, unicode)
             }
-            Language::Php | Language::Ruby if visible => single_quoted(text),
+            Language::Php if visible => single_quoted(text),
+            Language::Ruby if visible && text.contains(['"', '\\', '#']) => single_quoted(text),
             Language::Php => escaped(text, '"', Some('$'), unicode_in_braces),
             Language::Ruby => escaped(text, '"', Some('#'), unicode_in_braces),
             Language::Go if visible && text.contains(['"', '\\']) && !text.contains('`') => {

@@ -55,28 +55,12 @@ fn verify(program: &Program<'_>) -> String {
     if [Part::Url, Part::Query, Part::SortedQuery].iter().any(|part| program.uses(part)) {
         out.push_str("  const [baseUrl, query = \"\"] = url.split(/\\?(.*)/s);\n");
     }
-    out.push_str(&variables(program));
-    for plan in &program.plans {
-        write_plan(&mut out, plan);
-    }
+    out.push_str(&program.blocks("  ", "  ", write_plan));
     if program.is_timed {
         let _ = writeln!(out, "  // {TIMED}");
     }
     out.push_str("  return true;\n}\n");
     out
-}
-
-/// What the plans set, one after the other.
-fn variables(program: &Program<'_>) -> String {
-    let matches = program.plans.iter().any(|plan| matches!(plan.form, Form::Pattern(_)));
-    let names = [
-        (matches, "match"),
-        (program.proves(|proof| proof != Proof::Token), "content"),
-        (program.proves(|proof| proof != Proof::Ed25519), "expected"),
-        (true, "given"),
-    ];
-    let names = names.iter().filter(|(used, _)| *used).map(|(_, name)| *name);
-    format!("  let {};\n", names.collect::<Vec<_>>().join(", "))
 }
 
 fn key(program: &Program<'_>) -> String {
@@ -106,12 +90,15 @@ fn write_plan(out: &mut String, plan: &Plan) {
     let header = format!("headers[{}] ?? \"\"", literal(&plan.header));
     match &plan.form {
         Form::Entries { .. } => {
-            let _ = writeln!(out, "  given = {header};");
+            let _ = writeln!(out, "  const given = {header};");
         }
         Form::Pattern(pattern) => {
             let (text, group) = (pattern.text.replace('/', "\\/"), pattern.group);
-            let _ = writeln!(out, "  match = /^{text}$/s.exec({header});");
-            let _ = writeln!(out, "  if (match === null) return false;\n  given = match[{group}];");
+            let _ = writeln!(out, "  const match = /^{text}$/s.exec({header});");
+            let _ = writeln!(
+                out,
+                "  if (match === null) return false;\n  const given = match[{group}];"
+            );
         }
     }
     if plan.proof != Proof::Token {
@@ -120,11 +107,11 @@ fn write_plan(out: &mut String, plan: &Plan) {
             [one] => one.clone(),
             several => format!("Buffer.concat([{}])", several.join(", ")),
         };
-        let _ = writeln!(out, "  content = {content};");
+        let _ = writeln!(out, "  const content = {content};");
     }
     if plan.proof != Proof::Ed25519 {
         let expected = plan.entry(Language::Node, &expected(plan), " + ");
-        let _ = writeln!(out, "  expected = {expected};");
+        let _ = writeln!(out, "  const expected = {expected};");
     }
     let cut = match plan.cut() {
         Some(separator) => format!("one.split({})[0]", literal(separator)),
@@ -136,7 +123,7 @@ fn write_plan(out: &mut String, plan: &Plan) {
         }
         None => valid(plan, "given"),
     };
-    let _ = writeln!(out, "  if (!({valid})) return false;");
+    let _ = writeln!(out, "  const valid = {valid};\n  if (!valid) return false;");
 }
 
 /// Whether an entry of the header is as it should be.

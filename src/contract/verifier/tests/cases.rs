@@ -136,7 +136,7 @@ impl Cases {
              [secret]\nencoding = \"alphanumeric\"\n",
         );
         self.add("the whole address", whole, |sample| {
-            sample.url = "https://example.com:8443/a|b/'c'?d=/e?f://g".to_owned();
+            sample.url = "https://example.com:8443/a|b/'c'?d=/e?f://g#h?i".to_owned();
         });
         let parts = "algorithm = \"hmac-sha256\"\ncontent = '{{ path }}:{{ method }}'";
         let signed = Signed::new(contract(parts), |_| ());
@@ -237,7 +237,8 @@ impl Cases {
         self.push("a key pair: the last of a list", &signed, request, true);
         for (encoding, secret, format) in [
             ("hex", "hex", "t={{ timestamp|unix }};s={{ signature }}"),
-            ("base64url-unpadded", "base64url", "{{ signature }}"),
+            ("base64url-unpadded", "base64url", "ed25519={{ signature }}"),
+            ("base64", "base64", "{{ signature }}"),
             ("base64-unpadded", "base64", "s=[{{ signatures|join(\"][\") }}]"),
         ] {
             let contract = contract(&format!(

@@ -71,7 +71,13 @@ fn prepared(language: Language, programs: &[String], folder: &Path) -> Option<Ve
         let runs = programs.iter().enumerate().map(|(number, program)| {
             let file = folder.join(format!("{number}.{suffix}"));
             std::fs::write(&file, program).unwrap();
-            (PathBuf::from(tool), vec![file.display().to_string()])
+            let mut arguments = vec![file.display().to_string()];
+            if language == Language::Php {
+                // Warnings would stand in the output.
+                let loud = ["-d", "display_errors=1", "-d", "error_reporting=-1"];
+                arguments.splice(0..0, loud.map(str::to_owned));
+            }
+            (PathBuf::from(tool), arguments)
         });
         runs.collect()
     })
@@ -135,7 +141,7 @@ fn java(programs: &[String], folder: &Path) -> Option<Vec<Run>> {
         std::fs::write(&file, renamed).unwrap();
         compile.arg(file);
         let place = folder.display().to_string();
-        let arguments = ["-XX:TieredStopAtLevel=1", "-cp", &place, &name];
+        let arguments = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &place, &name];
         runs.push((PathBuf::from("java"), arguments.map(str::to_owned).to_vec()));
     }
     if runs.len() > 1 {
