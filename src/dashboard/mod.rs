@@ -94,6 +94,7 @@ pub fn service(parts: DashboardParts, rest: Router) -> Router {
         .with_state(pages);
     Router::new()
         .route("/", get(async || Redirect::to("/dashboard")))
+        .route("/dashboard/", get(async || Redirect::to("/dashboard")))
         .nest("/dashboard", inside)
         .fallback_service(rest)
 }

@@ -1,0 +1,103 @@
+//! Every page, wide and narrow, light and dark: axe-core finds nothing, nothing is cut off, and
+//! a picture is taken.
+//!
+//! With `HOOKWRIGHT_SCREENSHOTS=docs` the wide light pictures also become the documentation's.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::browser::{Browser, browse};
+use crate::company::Company;
+use crate::scenes::{SCENES, Who, become_viewer, built, pictures, show};
+
+/// Widths in CSS pixels, of a laptop and of a phone, with the heights of their windows.
+const WIDE: (u32, u32) = (1280, 860);
+const NARROW: (u32, u32) = (390, 844);
+
+const SCHEMES: [&str; 2] = ["light", "dark"];
+
+/// Looks at everything, with the rules for good practice and with all impacts.
+const AXE: &str = "const done = arguments[0];
+    axe.run(document, { resultTypes: ['violations'] }).then(
+      (found) => done(found.passes.length < 10 ? ['axe looked at nothing'] : found.violations.map((one) => `${one.id} (${one.impact}): ${one.help}\\n` +
+        one.nodes.map((node) => `    ${node.html}\\n    ${node.failureSummary}`).join('\\n'))),
+      (error) => done([`${error}`]),
+    );";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_accessible_at_every_width_and_in_both_schemes() {
+    let axe = axe();
+    let company = Company::after_a_day().await;
+    tokio::join!(look(&company, &axe, WIDE), look(&company, &axe, NARROW));
+}
+
+/// The source of axe-core.
+fn axe() -> String {
+    let path = built().join("axe-core/axe.min.js");
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|_| panic!("there is no {}; run scripts/install-axe", path.display()))
+}
+
+async fn look(company: &Company, axe: &str, (width, height): (u32, u32)) {
+    browse(&company.server, async |person| {
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        person.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        person.expect_status(404);
+        let (mut problems, mut viewer) = (Vec::new(), Who::Stranger);
+        for scene in SCENES {
+            let (name, who, ..) = scene;
+            if *who != viewer {
+                become_viewer(person, company, *who).await;
+                viewer = *who;
+            }
+            show(person, company, scene).await;
+            person.run(axe, json!([])).await;
+            for scheme in SCHEMES {
+                let picture = format!("{name}-{width}-{scheme}");
+                prefer(person, scheme).await;
+                let found = person.run_async(AXE, json!([])).await;
+                let found: Vec<String> = serde_json::from_value(found).unwrap();
+                problems.extend(found.iter().map(|problem| format!("{picture}: {problem}")));
+                if let Some(cut_off) = cut_off(person).await {
+                    problems.push(format!("{picture} scrolls sideways: {cut_off}"));
+                }
+                keep(&picture, &person.picture().await);
+            }
+        }
+        assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+    })
+    .await;
+}
+
+async fn prefer(person: &Browser, scheme: &str) {
+    let features = json!([
+        { "name": "prefers-color-scheme", "value": scheme },
+        { "name": "prefers-reduced-motion", "value": "reduce" },
+    ]);
+    person.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+}
+
+/// What stands out to the right of the window.
+async fn cut_off(person: &Browser) -> Option<String> {
+    let script = "const root = document.documentElement;
+        if (root.scrollWidth <= innerWidth) return null;
+        const out = [...document.querySelectorAll('body *')]
+          .filter((one) => one.getBoundingClientRect().right > innerWidth);
+        return `${root.scrollWidth} of ${innerWidth}: ${out.at(-1)?.outerHTML.slice(0, 200)}`;";
+    match person.run(script, json!([])).await {
+        Value::String(what) => Some(what),
+        _ => None,
+    }
+}
+
+fn keep(name: &str, picture: &[u8]) {
+    std::fs::write(pictures().join(format!("{name}.png")), picture).unwrap();
+    let for_the_docs = std::env::var("HOOKWRIGHT_SCREENSHOTS").is_ok_and(|value| value == "docs");
+    if let (true, Some(page)) = (for_the_docs, name.strip_suffix("-1280-light")) {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{page}.png")), picture).unwrap();
+    }
+}
