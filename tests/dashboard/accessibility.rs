@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, browse};
+use crate::browser::{Browser, HEIGHT_MAX, browse};
 use crate::company::Company;
 use crate::scenes::{SCENES, Who, become_viewer, built, pictures, show};
 
@@ -16,6 +16,9 @@ const WIDE: (u32, u32) = (1280, 860);
 const NARROW: (u32, u32) = (390, 844);
 
 const SCHEMES: [&str; 2] = ["light", "dark"];
+
+/// The height of a picture in the documentation, in CSS pixels.
+const DOCUMENTED_HEIGHT_MAX: u64 = 1_100;
 
 /// Looks at everything, with the rules for good practice and with all impacts.
 const AXE: &str = "const done = arguments[0];
@@ -63,7 +66,7 @@ async fn look(company: &Company, axe: &str, (width, height): (u32, u32)) {
                 if let Some(cut_off) = cut_off(person).await {
                     problems.push(format!("{picture} scrolls sideways: {cut_off}"));
                 }
-                keep(&picture, &person.picture().await);
+                keep(person, &picture).await;
             }
         }
         assert!(problems.is_empty(), "\n{}", problems.join("\n"));
@@ -92,12 +95,14 @@ async fn cut_off(person: &Browser) -> Option<String> {
     }
 }
 
-fn keep(name: &str, picture: &[u8]) {
-    std::fs::write(pictures().join(format!("{name}.png")), picture).unwrap();
+async fn keep(person: &Browser, name: &str) {
+    let file = pictures().join(format!("{name}.png"));
+    std::fs::write(file, person.picture(HEIGHT_MAX).await).unwrap();
     let for_the_docs = std::env::var("HOOKWRIGHT_SCREENSHOTS").is_ok_and(|value| value == "docs");
     if let (true, Some(page)) = (for_the_docs, name.strip_suffix("-1280-light")) {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
         std::fs::create_dir_all(&folder).unwrap();
+        let picture = person.picture(DOCUMENTED_HEIGHT_MAX).await;
         std::fs::write(folder.join(format!("{page}.png")), picture).unwrap();
     }
 }

@@ -20,6 +20,9 @@ use crate::webdriver::{Element, Refused, Session};
 /// How long a person waits for something that should happen at once.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The height of a picture, in CSS pixels.
+pub(crate) const HEIGHT_MAX: u64 = 10_000;
+
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(40);
 
@@ -273,11 +276,11 @@ impl Browser {
         self.run_async(script, json!([])).await.as_str().unwrap().to_owned()
     }
 
-    /// A picture of the whole page as it is shown now, as PNG.
-    pub(crate) async fn picture(&self) -> Vec<u8> {
+    /// A picture of the whole page as it is shown now, as PNG, or of its upper part, in CSS pixels.
+    pub(crate) async fn picture(&self, most: u64) -> Vec<u8> {
         let size = self.devtools("Page.getLayoutMetrics", json!({})).await;
-        let (width, height) =
-            (&size["cssLayoutViewport"]["clientWidth"], &size["cssContentSize"]["height"]);
+        let width = &size["cssLayoutViewport"]["clientWidth"];
+        let height = size["cssContentSize"]["height"].as_u64().unwrap().min(most);
         let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
         let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let picture = self.devtools("Page.captureScreenshot", wanted).await;
@@ -287,7 +290,7 @@ impl Browser {
     async fn leave_a_picture(&self) {
         let name = std::thread::current().name().unwrap_or("test").replace("::", "-");
         let path = crate::scenes::pictures().join(format!("failed-{name}.png"));
-        let _ = std::fs::write(path, self.picture().await);
+        let _ = std::fs::write(path, self.picture(HEIGHT_MAX).await);
     }
 
     /// Fails where the console has a warning or an error, such as a breach of the content security policy,

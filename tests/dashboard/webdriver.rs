@@ -32,7 +32,7 @@ const STARTED: &str = "started successfully on port ";
 
 /// How the browser is started: nothing of its own reaches for the network, and no name has an
 /// address.
-const ARGUMENTS: [&str; 14] = [
+const ARGUMENTS: [&str; 13] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -44,7 +44,6 @@ const ARGUMENTS: [&str; 14] = [
     "--disable-dev-shm-usage",
     "--disable-sync",
     "--hide-scrollbars",
-    "--lang=en-GB",
     "--window-size=1280,900",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ];
