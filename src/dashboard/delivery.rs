@@ -156,7 +156,10 @@ async fn delivery(
         request: request(place, message, endpoint, (number, last_start)),
         changed_since: !attempts.is_empty() && endpoint.updated_at > last_start,
         attempts: attempts.into_iter().map(tried).collect(),
-        can_retry: !place.viewer.read_only() && !line.endpoint_deleted && endpoint.state.delivers(),
+        can_retry: !place.viewer.read_only()
+            && !line.endpoint_deleted
+            && !message.payload_expired()
+            && endpoint.state.delivers(),
         moving: row.state == DeliveryState::Pending && endpoint.state.delivers() && due_soon,
     })
 }
@@ -226,6 +229,9 @@ fn request(
     endpoint: &Endpoint,
     (attempt, now): (u32, Timestamp),
 ) -> Result<Shown, String> {
+    if message.payload_expired() {
+        return Err("the event’s content is no longer kept. What is on this page still is.".into());
+    }
     let input = RenderInput { message, endpoint, attempt, now };
     let contract = &place.environment.contract;
     let request = contract

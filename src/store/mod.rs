@@ -325,7 +325,8 @@ pub trait Store: Send + Sync {
     /// traffic are left out. The last seconds before a crash may be missing.
     async fn traffic(&self, environment: &Arc<str>, since: Timestamp)
     -> Result<Vec<TrafficMinute>>;
-    /// How an environment stands, with `limit` endpoints of each kind of trouble at most.
+    /// How an environment stands, with the first `limit` endpoints of each kind of trouble,
+    /// of which there has to be room for one.
     async fn standing(&self, environment: &Arc<str>, limit: u32) -> Result<Standing>;
     /// Claims what is due for one endpoint, oldest first: up to `limit` deliveries, and no
     /// further than to `max_bytes` of payloads, but one at least. Of an ordered endpoint, as

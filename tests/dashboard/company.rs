@@ -21,6 +21,7 @@ use crate::support::server::TestServer;
 use crate::support::tenant::Tenant;
 
 pub(crate) const CUSTOMER: &str = "kopi-nusantara";
+const OTHER_CUSTOMER: &str = "teh-melati";
 const ENVIRONMENT: &str = "production";
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -55,6 +56,7 @@ impl Company {
         let mut company = Company::start().await;
         company.make_webhooks().await;
         company.let_a_day_pass().await;
+        company.let_others_be_busy().await;
         company.let_something_fail().await;
         company
     }
@@ -83,7 +85,7 @@ impl Company {
         server.clock.advance(LATER);
         let _ = clock.set(server.clock.clone());
         for (uid, name) in [
-            ("teh-melati", "Teh Melati"),
+            (OTHER_CUSTOMER, "Teh Melati"),
             ("batik-larasati", "Batik Larasati"),
             (CUSTOMER, "Kopi Nusantara"),
         ] {
@@ -177,7 +179,26 @@ impl Company {
         }
     }
 
-    /// The last quarter of an hour: one delivery fails for good, one is on its way to that.
+    /// An hour in which another customer gets most of the events.
+    async fn let_others_be_busy(&self) {
+        let other = Tenant::existing(&self.server, ENVIRONMENT, OTHER_CUSTOMER);
+        let url = format!("https://{}{}/teh-melati", HOSTS[0], self.port);
+        let group = ["message"];
+        other.endpoint(json!({ "name": "Chat archive", "url": url, "filterGroups": group })).await;
+        let (event, seen) = ("message.inbound", self.receiver.requests().len());
+        let mut published = 0;
+        for minute in 0..56 {
+            self.server.clock.advance(Duration::from_secs(60));
+            for _ in 0..3 + minute * 7 % 5 {
+                let payload = payload(event).to_string();
+                self.server.publish(ENVIRONMENT, OTHER_CUSTOMER, event, &payload).await;
+                published += 1;
+            }
+            self.receiver.wait_for(seen + published).await;
+        }
+    }
+
+    /// The last minutes: one delivery fails for good, one is on its way to that.
     async fn let_something_fail(&mut self) {
         self.crm.store(503, SeqCst);
         let failed = self.publish("contact.updated", 2).await;

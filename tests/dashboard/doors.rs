@@ -29,7 +29,7 @@ async fn operators_sign_in_with_a_key_and_out_again() {
 
         person.open("/dashboard").await;
         person.click(&link("development")).await;
-        person.see("Applications in development").await;
+        person.see("Overview of development").await;
         person.fill(&field("Go to an application"), "nobody").await;
         person.click(&button("Go")).await;
         person.see("There is no application nobody here.").await;

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::routes::{May, ROUTES, of_applications};
-use crate::support::credentials::environment_key;
+use crate::support::credentials::{application_key, environment_key};
 use crate::support::environments::configure;
 use crate::support::server::TestServer;
 use crate::support::tenant::Tenant;
@@ -86,7 +86,7 @@ async fn town() -> Town {
 async fn the_server_itself_leads_to_the_pages() {
     let server = at_klink().await;
     for path in ["/", "/dashboard/"] {
-        let answer = server.send("GET", path, &[], "").await;
+        let answer = server.send("GET", path, &[("accept", "text/html,*/*")], "").await;
         assert_eq!(
             (answer.status, &answer.headers["location"]),
             (303, &"/dashboard".parse().unwrap())
@@ -134,6 +134,27 @@ async fn nobody_reaches_anothers_pages_by_changing_an_id() {
     }
     let tenant = Tenant::existing(server, "development", "neighbour");
     assert_eq!(tenant.show(&town.neighbours.webhook).await["disabled"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_its_operators_look_at_a_whole_environment() {
+    let town = town().await;
+    let server = &town.server;
+    let tenant = portal_link(server, "mine", json!({})).await;
+    let tenant = Visitor::by_link(server, &tenant).await;
+    let application = server.call("development", "GET", "/api/v1/app/mine", Value::Null).await;
+    let application = application.expect(200)["id"].as_str().unwrap().to_owned();
+    let of_one = application_key(server, "development", &application).await;
+    let of_one = Visitor::by_key(server, &of_one).await;
+    let operator = Visitor::by_key(server, &environment_key(server, "development").await).await;
+    for (_, route, _) in ROUTES.iter().filter(|(_, _, may)| *may == May::Operate) {
+        let (own, other) = (town.mine.path(route), town.mine_elsewhere.path(route));
+        assert_eq!(operator.get(&own).await.status, 200, "{own}");
+        assert_eq!(operator.get(&other).await.status, 404, "{other}");
+        for (visitor, who) in [(&tenant, "a tenant"), (&of_one, "an application's key")] {
+            assert_eq!(visitor.get(&own).await.status, 404, "{own} by {who}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use May::{Anybody, Change, Look, Post, View};
+use May::{Anybody, Change, Look, Operate, Post, View};
 
 /// Who may do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) enum May {
     Anybody,
     /// Whoever is signed in.
     View,
+    /// GET, by operators of the environment.
+    Operate,
     /// GET, by whoever may look at the application.
     Look,
     /// GET, by whoever may change it: what they see leads to a change, or is a secret.
@@ -31,7 +33,8 @@ pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/brand.css", Anybody),
     ("GET", "/enter/{link}", Anybody),
     ("POST", "/enter/{link}", Anybody),
-    ("GET", "/env/{environment}", View),
+    ("GET", "/env/{environment}", Operate),
+    ("GET", "/env/{environment}/overview", Operate),
     ("GET", "/sign-in", Anybody),
     ("POST", "/sign-in", Anybody),
     ("POST", "/sign-out", View),
@@ -75,11 +78,7 @@ fn declared() -> BTreeSet<String> {
         if path.extension().is_some_and(|extension| extension == "rs") {
             let source = std::fs::read_to_string(&path).unwrap();
             for part in source.split(".route(").skip(1) {
-                let arguments = arguments(part);
-                // What stands outside the pages only leads to them.
-                if !arguments.contains("Redirect::to(\"/dashboard\")") {
-                    add(&mut routes, &arguments, &at(&source));
-                }
+                add(&mut routes, &arguments(part), &at(&source));
             }
         }
     }

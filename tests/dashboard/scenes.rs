@@ -69,6 +69,7 @@ pub(crate) const SCENES: &[Scene] = &[
     ("event", Customer, "{app}/events/contact.created", &[]),
     ("not-found", Customer, "{app}/webhooks/webhook_that_is_gone", &[]),
     ("environments", Operator, "", &[]),
+    ("overview", Operator, "/env/production/overview", &[]),
     ("applications", Operator, "/env/production", &[]),
     ("applications-none-found", Operator, "/env/production?find=nobody", &[]),
 ];
