@@ -131,6 +131,7 @@ impl Company {
         for (key, fields) in webhooks {
             let id = self.customer().endpoint(fields).await;
             self.ids.insert(key, id);
+            self.server.clock.advance(Duration::from_secs(200));
         }
     }
 

@@ -115,8 +115,9 @@ async fn nobody_reaches_anothers_pages_by_changing_an_id() {
         let refused = async |visitor: &Visitor<'_>, place: &Shop, why: &str| {
             let answer = visitor.try_route(method, &place.path(route)).await;
             assert_eq!(answer.status, 404, "{method} {}, {why}", place.path(route));
-            let leaks = ["neighbour\"", "\"csrf\"", "127.0.0.1:9"];
-            assert!(!leaks.iter().any(|word| answer.text.contains(word)), "{}", answer.text);
+            for word in ["neighbour", "csrf", "127.0.0.1"] {
+                assert!(!answer.text.contains(word), "{word} in {}", answer.text);
+            }
         };
         refused(&own, &town.neighbours, "the neighbour's application").await;
         refused(&own, &town.mine_elsewhere, "an environment that the portal doesn't show").await;

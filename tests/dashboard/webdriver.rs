@@ -215,15 +215,12 @@ fn launch() -> (Child, u16) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut output = BufReader::new(keeper.stdout.take().unwrap());
-    loop {
-        let mut line = String::new();
-        let read = output.read_line(&mut line).unwrap();
-        assert!(read > 0, "chromedriver did not start; run scripts/install-packages");
-        if let Some((_, port)) = line.trim_end().trim_end_matches('.').split_once(STARTED) {
-            return (keeper, port.parse().unwrap());
-        }
-    }
+    let output = BufReader::new(keeper.stdout.take().unwrap());
+    let port = output.lines().map_while(Result::ok).find_map(|line| {
+        let (_, port) = line.trim_end_matches('.').split_once(STARTED)?;
+        port.parse().ok()
+    });
+    (keeper, port.expect("chromedriver did not start; run scripts/install-packages"))
 }
 
 /// The keeper's standard input ends with it.
