@@ -12,6 +12,8 @@ mod delivery_log;
 mod doors;
 #[path = "dashboard/form.rs"]
 mod form;
+#[path = "dashboard/harness.rs"]
+mod harness;
 #[path = "dashboard/isolation.rs"]
 mod isolation;
 #[path = "dashboard/quick_start.rs"]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::at_klink;
 use crate::browser::{Browser, HEIGHT_MAX, browse};
 use crate::company::Company;
 use crate::scenes::{SCENES, Who, become_viewer, built, pictures, show};
@@ -35,6 +36,31 @@ async fn every_page_is_accessible_at_every_width_and_in_both_schemes() {
     tokio::join!(look(&company, &axe, WIDE), look(&company, &axe, NARROW));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_found() {
+    let (axe, server) = (axe(), at_klink().await);
+    browse(&server, async |person| {
+        person.open("/dashboard/sign-in").await;
+        let harm = "document.documentElement.removeAttribute('lang');
+            document.querySelector('label').remove();
+            document.querySelector('button').style.color = '#4444cc';
+            document.querySelector('h1').style.width = '3000px';";
+        person.run(harm, json!([])).await;
+        person.run(&axe, json!([])).await;
+        let found = findings(person).await.join("\n");
+        for rule in ["html-has-lang", "label", "color-contrast"] {
+            assert!(found.contains(&format!("{rule} (")), "no {rule} in {found}");
+        }
+        assert!(cut_off(person).await.is_some());
+    })
+    .await;
+}
+
+/// What axe-core finds wrong with the page as it is shown now.
+async fn findings(person: &Browser) -> Vec<String> {
+    serde_json::from_value(person.run_async(AXE, json!([])).await).unwrap()
+}
+
 /// The source of axe-core.
 fn axe() -> String {
     let path = built().join("axe-core/axe.min.js");
@@ -60,8 +86,7 @@ async fn look(company: &Company, axe: &str, (width, height): (u32, u32)) {
             for scheme in SCHEMES {
                 let picture = format!("{name}-{width}-{scheme}");
                 prefer(person, scheme).await;
-                let found = person.run_async(AXE, json!([])).await;
-                let found: Vec<String> = serde_json::from_value(found).unwrap();
+                let found = findings(person).await;
                 problems.extend(found.iter().map(|problem| format!("{picture}: {problem}")));
                 if let Some(cut_off) = cut_off(person).await {
                     problems.push(format!("{picture} scrolls sideways: {cut_off}"));

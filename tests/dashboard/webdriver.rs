@@ -1,8 +1,9 @@
 //! The WebDriver protocol (w3.org/TR/webdriver2), as far as the tests speak it, with a
 //! chromedriver of their own and Chromium behind it.
 //!
-//! A client of some 150 lines, because the usual crate switches features of `serde_json` on that
-//! the server is built without: the tests would then try another server than the one that ships.
+//! A small client of our own, because the usual crate, thirtyfour, switches `preserve_order` of
+//! `serde_json` on, also for the server that is built beside it: all tests would then try another
+//! server than the one that ships.
 #![allow(clippy::disallowed_methods)] // A real browser needs a guard in real time.
 
 use std::io::{BufRead, BufReader};
