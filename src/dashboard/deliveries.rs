@@ -213,12 +213,13 @@ fn error(last: &LastAttempt) -> Option<String> {
     }
 }
 
-/// What an attempt brought, in a few words: for lists of attempts.
+/// What an attempt brought, in a few words that a sentence goes on from.
 pub(super) fn outcome_words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Answered(answer) => format!("The endpoint answered {}", answer.status),
         Outcome::Failed(failure) => {
-            failure.causes.first().cloned().unwrap_or_else(|| "No response".to_owned())
+            let cause = failure.causes.first().map(|cause| cause.trim_end_matches('.'));
+            cause.unwrap_or("No response").to_owned()
         }
     }
 }

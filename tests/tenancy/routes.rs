@@ -144,7 +144,7 @@ async fn a_key_of_another_application_finds_nothing_and_changes_nothing() {
                 About::Environment => assert_refused(&answer, 403, "forbidden", &route.name()),
                 About::Catalog => {
                     assert!(!answer.text.contains(&world.victim), "{}", answer.text);
-                    assert_eq!(answer.status, 200, "{}", answer.text);
+                    assert!(route.opens_with(answer.status), "{}", answer.text);
                 }
                 About::Nothing => unreachable!(),
             }

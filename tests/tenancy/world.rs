@@ -18,7 +18,8 @@ pub(super) enum About {
     Nothing,
     /// The environment as a whole. Keys of an application may not call it.
     Environment,
-    /// Also the environment, but every key of it may look, and sees what it may see.
+    /// Also the environment, but every key of it may look, and sees what it may see; or the key
+    /// itself.
     Catalog,
     /// One application, named in the path, and what it may do itself.
     Application,
@@ -96,6 +97,9 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
             (Environment, json!({ "description": "changed", "example": { "new": true } }))
         }
         ("DELETE", "/api/v1/event-type/{event_type_name}", _) => (Environment, Value::Null),
+        ("POST", "/api/v1/auth/app-portal-access/{app_id}", _) => (ApplicationItself, json!({})),
+        ("POST", "/api/v1/auth/app/{app_id}/expire-all", _) => (ApplicationItself, Value::Null),
+        ("POST", "/api/v1/auth/logout", _) => (Catalog, Value::Null),
         ("PUT" | "PATCH", _, Some("")) => (ApplicationItself, json!({ "name": "Changed" })),
         ("DELETE", _, Some("")) => (ApplicationItself, Value::Null),
         ("POST", _, Some("/endpoint/{endpoint_id}/enable")) => {
