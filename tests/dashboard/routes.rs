@@ -15,7 +15,7 @@ pub(crate) enum May {
     View,
     /// GET, by operators of the environment.
     Operate,
-    /// GET, by whoever may look at the application.
+    /// By whoever may look at the application.
     Look,
     /// GET, by whoever may change it: what they see leads to a change, or is a secret.
     Change,
@@ -38,6 +38,9 @@ pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/sign-in", Anybody),
     ("POST", "/sign-in", Anybody),
     ("POST", "/sign-out", View),
+    ("GET", "/env/{environment}/app/{application}/debugger", Look),
+    // It changes nothing, so whoever may look may send it.
+    ("POST", "/env/{environment}/app/{application}/debugger", Look),
     ("GET", "/env/{environment}/app/{application}/deliveries", Look),
     ("GET", "/env/{environment}/app/{application}/deliveries/live", Look),
     ("GET", "/env/{environment}/app/{application}/deliveries/{message}/{webhook}", Look),

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use Step::{Menu, Press};
+use Step::{Choose, Menu, Press};
 use Who::{Customer, Operator, Stranger};
 
-use crate::browser::{Browser, at, button, menu};
+use crate::browser::{Browser, at, button, field, menu};
 use crate::company::{CUSTOMER, Company};
 use crate::{portal_link, sign_in};
 
@@ -24,6 +24,8 @@ pub(crate) enum Who {
 pub(crate) enum Step {
     /// Presses a button.
     Press(&'static str),
+    /// Chooses an option of a labelled field.
+    Choose(&'static str, &'static str),
     /// Opens a row's menu.
     Menu(&'static str),
 }
@@ -67,12 +69,20 @@ pub(crate) const SCENES: &[Scene] = &[
     ("no-delivery", Customer, "{app}/deliveries/{delivered}/{failing}", &[]),
     ("events", Customer, "{app}/events", &[]),
     ("event", Customer, "{app}/events/contact.created", &[]),
+    ("debugger", Customer, "{app}/debugger?message={delivered}&webhook={healthy}", &[]),
+    ("debugger-problem", Customer, "{app}/debugger", &[Press("Check the signature")]),
+    ("debugger-valid", Customer, "{app}/debugger?message={delivered}&webhook={healthy}", &[Press("Check the signature")]),
+    // Another webhook than the one that the event was sent to.
+    ("debugger-not-valid", Customer, "{app}/debugger?message={failed}&webhook={failing}", &[Choose("Webhook", "Order desk"), Press("Check the signature")]),
     ("not-found", Customer, "{app}/webhooks/webhook_that_is_gone", &[]),
     ("environments", Operator, "", &[]),
     ("overview", Operator, "/env/production/overview", &[]),
     ("applications", Operator, "/env/production", &[]),
     ("applications-none-found", Operator, "/env/production?find=nobody", &[]),
 ];
+
+/// What comes back where a form is sent: a problem, or the debugger's answer.
+const ANSWER: &str = "//div[@role='alert'] | //section[@role='status']";
 
 /// Where pictures are put.
 pub(crate) fn pictures() -> PathBuf {
@@ -124,10 +134,9 @@ pub(crate) async fn show(person: &Browser, company: &Company, scene: &Scene) {
         match step {
             Press(text) => {
                 person.click(&button(text)).await;
-                person
-                    .wait("the answer", async || person.has(&at("//div[@role='alert']")).await)
-                    .await;
+                person.wait("the answer", async || person.has(&at(ANSWER)).await).await;
             }
+            Choose(label, option) => person.select(&field(label), option).await,
             Menu(row) => person.click(&menu(row)).await,
         }
     }
