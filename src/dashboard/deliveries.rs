@@ -20,7 +20,7 @@ use crate::domain::{
 use crate::store::{DeliveryFilter, DeliveryLine, DeliveryPage, DeliveryResult, LastAttempt, Page};
 
 /// Deliveries on a page.
-const DELIVERIES_PER_PAGE: u32 = 50;
+const DELIVERIES_PER_PAGE: u32 = 40;
 
 pub(super) fn router() -> Router<Pages> {
     Router::new().route("/env/{environment}/app/{application}/deliveries", get(list))

@@ -13,7 +13,7 @@ use crate::support::tenant::Tenant;
 use crate::{WORKSPACE, at_klink, page, workspace_link};
 
 /// Deliveries on a page of the log.
-const PER_PAGE: usize = 50;
+const PER_PAGE: usize = 40;
 
 fn rows() -> Target {
     at("//table[contains(@class, 'log')]/tbody/tr")
