@@ -173,6 +173,8 @@ async fn a_url_from_behind_a_proxy_is_explained() {
     let case = Case::new(&server, "klink").await;
     let page = case.check(&[("url", "http://app.internal:3000/hook/?a=1&b=2")]).await;
     assert_says(&page, &[NOT_VALID, "The URL differs from the signed one", "Behind a proxy"]);
+    let page = case.check(&[("url", "http://app.internal:3000/hook")]).await;
+    assert_says(&page, &[NOT_VALID, "host, port, query"]);
     let page = case.check(&[("url", ""), ("method", "")]).await;
     assert_says(&page, &[VALID, "You gave no URL", "You gave no method"]);
     let page = case.check(&[("method", "put")]).await;

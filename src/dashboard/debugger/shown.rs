@@ -59,7 +59,9 @@ impl Shown {
             let value = part.value.as_deref().map(|text| visible(text, PART_CHARS));
             let value =
                 if literal(&part.kind) { value.map(|it| format!("“{it}”")) } else { value };
-            (words::part(&part.kind), value.unwrap_or_else(|| "missing".to_owned()))
+            let value = value.unwrap_or_else(|| "missing".to_owned());
+            let value = if value.is_empty() { "(empty)".to_owned() } else { value };
+            (words::part(&part.kind), value)
         });
         Shown {
             class,
