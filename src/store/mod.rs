@@ -19,6 +19,7 @@ mod discard;
 mod job;
 mod lists;
 mod overview;
+mod resends;
 pub mod sqlite;
 mod vault;
 
@@ -31,6 +32,7 @@ pub use lists::{
     DeliveryRow, EventPage, EventQuery, EventStart, LastAttempt, MessageFilter, PAGE_BYTES, Page,
 };
 pub use overview::{EndpointHour, LATENCY_BOUNDS_MS, Standing, TrafficMinute, Trouble, Troubles};
+pub use resends::{NewResend, ResendQuery, ResendStep, ResendStore, ResendsOf};
 pub use vault::{MasterKey, Vault, VaultError};
 
 /// Says whether an endpoint's lane can hold another delivery in memory. Asked while a message
@@ -139,7 +141,7 @@ pub struct Changes {
 /// `not_found` for what doesn't exist or belongs to another tenant, `conflict` for a uid,
 /// name or event id that is taken, `unavailable` where the store can't take it now.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: ResendStore {
     // Keys.
     async fn create_key(&self, key: ApiKey) -> Result<()>;
     async fn list_keys(&self) -> Result<Vec<ApiKey>>;
