@@ -88,6 +88,12 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
             | "/api/v1/event-type-group",
             _,
         ) => (Catalog, Value::Null),
+        ("POST", "/api/v1/auth/logout", _) => (Catalog, Value::Null),
+        (
+            "POST",
+            "/api/v1/auth/app-portal-access/{app_id}" | "/api/v1/auth/app/{app_id}/expire-all",
+            _,
+        ) => (Environment, Value::Null),
         ("POST", "/api/v1/app", _) => (Environment, json!({ "name": "New" })),
         ("POST", "/api/v1/event-type", _) => {
             (Environment, json!({ "name": "new.type", "description": "" }))
