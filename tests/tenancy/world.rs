@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::server::{ADMIN_KEY, Answer, TestServer};
+use crate::support::server::{ADMIN_KEY, Answer, TestServer, eventually};
 
 /// The environment that is attacked.
 pub(super) const HOME: &str = "standard";
@@ -52,12 +52,16 @@ impl Route {
     }
 
     /// What its own tenant gets: success, but where the contract at home has no such thing. There
-    /// each endpoint has a secret, and keeps one.
+    /// each endpoint has a secret, and keeps one. Of an endpoint's resends, each may find the one
+    /// before still running.
     pub(super) fn opens_with(&self, status: u16) -> bool {
         let app = self.template.strip_prefix("/api/v1/app/{app_id}");
         match (self.method.as_str(), app) {
             (_, Some("/secret" | "/secret/rotate"))
             | ("DELETE", Some("/endpoint/{endpoint_id}/secret")) => status == 409,
+            ("POST", Some(path)) if path.ends_with("/recover") || path.contains("replay") => {
+                status == 202 || status == 409
+            }
             _ => (200..300).contains(&status),
         }
     }
@@ -85,7 +89,8 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
             | "/api/v1/event-type"
             | "/api/v1/event-type/{event_type_name}"
             | "/api/v1/event-type/{event_type_name}/example"
-            | "/api/v1/event-type-group",
+            | "/api/v1/event-type-group"
+            | "/api/v1/background-task",
             _,
         ) => (Catalog, Value::Null),
         ("POST", "/api/v1/auth/logout", _) => (Catalog, Value::Null),
@@ -102,6 +107,17 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
             (Environment, json!({ "description": "changed", "example": { "new": true } }))
         }
         ("DELETE", "/api/v1/event-type/{event_type_name}", _) => (Environment, Value::Null),
+        ("GET", "/api/v1/background-task/{task_id}", _)
+        | ("POST", "/api/v1/background-task/{task_id}/cancel", _) => (Application, Value::Null),
+        (
+            "POST",
+            _,
+            Some(
+                "/endpoint/{endpoint_id}/recover"
+                | "/endpoint/{endpoint_id}/replay-missing"
+                | "/endpoint/{endpoint_id}/bulk-replay",
+            ),
+        ) => (Application, json!({ "since": "2025-01-01T00:00:00Z" })),
         ("PUT" | "PATCH", _, Some("")) => (ApplicationItself, json!({ "name": "Changed" })),
         ("DELETE", _, Some("")) => (ApplicationItself, Value::Null),
         ("POST", _, Some("/endpoint/{endpoint_id}/enable")) => {
@@ -164,6 +180,8 @@ pub(super) struct World {
     operational: String,
     message: String,
     attempt: String,
+    /// The id of a resend to the attacked endpoint, which has finished.
+    task: String,
 }
 
 impl World {
@@ -182,6 +200,7 @@ impl World {
         server.wait_for_status(HOME, "victim", &message, "succeeded").await;
         let attempts = server.attempts(HOME, "victim", &message).await;
         let attempt = attempts[0]["id"].as_str().unwrap().to_owned();
+        let task = resend(&server, &endpoint).await;
         let path = "/api/v1/operational-webhook/endpoint";
         let fields = json!({ "url": receiver.url("/operations").as_str() });
         let made = server.call(HOME, "POST", path, fields).await.expect(201);
@@ -196,6 +215,7 @@ impl World {
             operational,
             message,
             attempt,
+            task,
         }
     }
 
@@ -224,6 +244,7 @@ impl World {
             .replace("{endpoint_id}", endpoint)
             .replace("{msg_id}", &self.message)
             .replace("{attempt_id}", &self.attempt)
+            .replace("{task_id}", &self.task)
             .replace("{event_type_name}", "own.type");
         assert!(!path.contains('{'), "{path}: an unknown parameter");
         let (method, template) = (method.to_owned(), template.to_owned());
@@ -248,6 +269,7 @@ impl World {
         let list = self.look("/api/v1/app", &mut seen).await;
         applications.extend(ids(&list));
         self.look("/api/v1/event-type?include_archived=true", &mut seen).await;
+        self.look("/api/v1/background-task", &mut seen).await;
         let path = "/api/v1/operational-webhook/endpoint";
         for endpoint in ids(&self.look(path, &mut seen).await) {
             self.look(&format!("{path}/{endpoint}/headers"), &mut seen).await;
@@ -288,6 +310,20 @@ impl World {
         seen.push(format!("{path}: {}", answer.text));
         answer.expect(200)
     }
+}
+
+/// Recovers what failed, which is nothing, and waits for the end.
+async fn resend(server: &TestServer, endpoint: &str) -> String {
+    let path = format!("/api/v1/app/victim/endpoint/{endpoint}/recover");
+    let input = json!({ "since": "2025-01-01T00:00:00Z" });
+    let begun = server.call(HOME, "POST", &path, input).await.expect(202);
+    let task = begun["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/background-task/{task}");
+    eventually("the end of a resend", async || {
+        server.call(HOME, "GET", &path, Value::Null).await.expect(200)["status"] == "finished"
+    })
+    .await;
+    task
 }
 
 fn ids(list: &Value) -> Vec<String> {
