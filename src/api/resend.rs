@@ -335,10 +335,11 @@ async fn list(
 ) -> ApiResult<Json<List<TaskOut>>> {
     let of = match caller.only_application {
         Some(application) => ResendsOf::Application(application),
-        None => ResendsOf::Environment(caller.environment.name.clone()),
+        None => ResendsOf::Everybody,
     };
     let request = page.read(Order::Descending)?;
-    let query = ResendQuery { of, states: query.states()?, kind: query.kind()? };
+    let environment = caller.environment.name.clone();
+    let query = ResendQuery { environment, of, states: query.states()?, kind: query.kind()? };
     let rows = state.store.list_resends(query, request.page()).await?;
     Ok(Json(request.answer(rows, |row| row.id, TaskOut::from)))
 }

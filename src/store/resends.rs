@@ -19,9 +19,9 @@ pub struct NewResend {
 }
 
 /// Whose resends to list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum ResendsOf {
-    Environment(Arc<str>),
+    Everybody,
     Application(ApplicationId),
     Endpoint(EndpointId),
 }
@@ -29,6 +29,8 @@ pub enum ResendsOf {
 /// Which resends to list.
 #[derive(Clone, Debug)]
 pub struct ResendQuery {
+    /// Nothing of another environment is listed, whoever it is of.
+    pub environment: Arc<str>,
     pub of: ResendsOf,
     /// Empty for all.
     pub states: Vec<ResendState>,

@@ -344,19 +344,27 @@ pub(crate) async fn resends_are_listed_for_whom_they_belong_to(world: World) {
         made.push(create(&world, &endpoint, all(ResendKind::Recover)).await);
     }
     made[0] = step(&world, &made[0]).await.resend;
-    let list = async |of: ResendsOf, states: &[ResendState], kind| {
-        let query = ResendQuery { of, states: states.to_vec(), kind };
-        world.store().list_resends(query, everything()).await.unwrap()
+    let query = |of, states: &[ResendState], kind| ResendQuery {
+        environment: Arc::clone(&world.environment),
+        of,
+        states: states.to_vec(),
+        kind,
     };
-    let environment = || ResendsOf::Environment(Arc::clone(&world.environment));
-    assert_eq!(list(environment(), &[], None).await, made);
-    assert_eq!(list(ResendsOf::Application(application.id), &[], None).await, made[..2]);
-    assert_eq!(list(ResendsOf::Endpoint(made[1].endpoint_id), &[], None).await, made[1..2]);
-    assert_eq!(list(environment(), &[ResendState::Finished], None).await, made[..1]);
-    assert_eq!(list(environment(), &[], Some(ResendKind::Replay)).await, []);
-    assert_eq!(list(ResendsOf::Environment("elsewhere".into()), &[], None).await, []);
-    let query = ResendQuery { of: environment(), states: Vec::new(), kind: None };
+    let own = ResendsOf::Application(application.id);
+    let replays = Some(ResendKind::Replay);
+    for (query, expected) in [
+        (query(ResendsOf::Everybody, &[], None), &made[..]),
+        (query(own, &[], None), &made[..2]),
+        (query(ResendsOf::Endpoint(made[1].endpoint_id), &[], None), &made[1..2]),
+        (query(ResendsOf::Everybody, &[ResendState::Finished], None), &made[..1]),
+        (query(ResendsOf::Everybody, &[], replays), &[]),
+        (ResendQuery { environment: "elsewhere".into(), ..query(own, &[], None) }, &[]),
+    ] {
+        let listed = world.store().list_resends(query.clone(), everything()).await.unwrap();
+        assert_eq!(listed, expected, "{query:?}");
+    }
     let page = Page { after: Some(made[2].id), descending: true, limit: 1 };
+    let query = query(ResendsOf::Everybody, &[], None);
     assert_eq!(world.store().list_resends(query, page).await.unwrap(), made[1..2]);
 
     let store = world.store();

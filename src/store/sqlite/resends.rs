@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
 
 use super::batch::{Batch, Totals};
 use super::claim::{refuse_unless_delivering, renew};
@@ -360,15 +360,15 @@ fn stored(connection: &Connection, id: ResendId) -> Fallible<Option<Stored>> {
 
 fn list(reader: &Connection, query: &ResendQuery, page: &Page<ResendId>) -> Fallible<Vec<Resend>> {
     let range = IdRange::of(page, id_number);
-    let (column, whose): (&str, &dyn rusqlite::ToSql) = match &query.of {
-        ResendsOf::Environment(environment) => ("environment", environment),
-        ResendsOf::Application(application) => ("application_id", application),
-        ResendsOf::Endpoint(endpoint) => ("endpoint_id", endpoint),
+    let (condition, whose): (_, Option<&dyn ToSql>) = match &query.of {
+        ResendsOf::Everybody => (":whose IS NULL", None),
+        ResendsOf::Application(application) => ("application_id = :whose", Some(application)),
+        ResendsOf::Endpoint(endpoint) => ("endpoint_id = :whose", Some(endpoint)),
     };
     let states: Vec<u8> = query.states.iter().map(|&state| number(state)).collect();
     let mut select = reader.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM resends
-         WHERE {column} = :whose AND id BETWEEN :low AND :high
+         WHERE {condition} AND environment = :environment AND id BETWEEN :low AND :high
             AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
             AND (:kind IS NULL OR kind = :kind)
          ORDER BY id {} LIMIT :limit",
@@ -376,6 +376,7 @@ fn list(reader: &Connection, query: &ResendQuery, page: &Page<ResendId>) -> Fall
     ))?;
     let mut rows = select.query(named_params! {
         ":whose": whose,
+        ":environment": query.environment,
         ":low": range.low(),
         ":high": range.high(),
         ":states": json(&states)?,
