@@ -32,6 +32,8 @@ mod form;
 mod live;
 mod native;
 mod place;
+mod resend;
+mod resend_span;
 mod settings;
 mod shell;
 mod spark;
@@ -82,6 +84,7 @@ pub fn service(parts: DashboardParts, rest: Router) -> Router {
         .merge(webhook_form::router())
         .merge(webhook::router())
         .merge(webhook_actions::router())
+        .merge(resend::router())
         .merge(deliveries::router())
         .merge(delivery::router())
         .merge(live::router())

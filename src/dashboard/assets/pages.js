@@ -187,3 +187,12 @@ if (live) {
   live.hidden = false;
   follow();
 }
+
+// A time of one's own is chosen by entering it, and left by choosing another.
+for (const form of document.querySelectorAll("form[data-span]")) {
+  const since = form.querySelector("[name=since]");
+  since.addEventListener("input", () => (form.querySelector("[data-own]").checked = true));
+  form.addEventListener("change", (event) => {
+    if (event.target.name === "range" && !event.target.matches("[data-own]")) since.value = "";
+  });
+}
