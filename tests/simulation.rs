@@ -23,6 +23,8 @@ mod network;
 mod people;
 #[path = "simulation/plan.rs"]
 mod plan;
+#[path = "simulation/resends.rs"]
+mod resends;
 #[path = "simulation/run.rs"]
 mod run;
 #[path = "simulation/store.rs"]

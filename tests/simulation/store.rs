@@ -537,34 +537,3 @@ impl SimulatedStore {
         world.model().told(&[*id], world.now());
     }
 }
-
-#[async_trait]
-impl ResendStore for SimulatedStore {
-    async fn count_resend(&self, to: Destination, scope: ResendScope) -> Result<u64> {
-        self.inner.count_resend(to, scope).await
-    }
-
-    async fn create_resend(&self, new: NewResend, now: Timestamp) -> Result<Resend> {
-        self.inner.create_resend(new, now).await
-    }
-
-    async fn step_resend(&self, id: ResendId, now: Timestamp) -> Result<ResendStep> {
-        self.inner.step_resend(id, now).await
-    }
-
-    async fn cancel_resend(&self, id: ResendId, now: Timestamp) -> Result<Resend> {
-        self.inner.cancel_resend(id, now).await
-    }
-
-    async fn get_resend(&self, environment: &Arc<str>, id: ResendId) -> Result<Resend> {
-        self.inner.get_resend(environment, id).await
-    }
-
-    async fn list_resends(&self, query: ResendQuery, page: Page<ResendId>) -> Result<Vec<Resend>> {
-        self.inner.list_resends(query, page).await
-    }
-
-    async fn running_resends(&self) -> Result<Vec<ResendId>> {
-        self.inner.running_resends().await
-    }
-}
