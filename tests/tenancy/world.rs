@@ -80,6 +80,9 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
     if let Some(below) = template.strip_prefix("/api/v1/operational-webhook/endpoint") {
         return operational_case(method, below);
     }
+    if let Some(case) = portal_case(method, template).or_else(|| resend_case(method, template)) {
+        return Some(case);
+    }
     let app = template.strip_prefix("/api/v1/app/{app_id}");
     Some(match (method, template, app) {
         ("GET", "/api/v1/health", _) => (Nothing, Value::Null),
@@ -89,16 +92,9 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
             | "/api/v1/event-type"
             | "/api/v1/event-type/{event_type_name}"
             | "/api/v1/event-type/{event_type_name}/example"
-            | "/api/v1/event-type-group"
-            | "/api/v1/background-task",
+            | "/api/v1/event-type-group",
             _,
         ) => (Catalog, Value::Null),
-        ("POST", "/api/v1/auth/logout", _) => (Catalog, Value::Null),
-        (
-            "POST",
-            "/api/v1/auth/app-portal-access/{app_id}" | "/api/v1/auth/app/{app_id}/expire-all",
-            _,
-        ) => (Environment, Value::Null),
         ("POST", "/api/v1/app", _) => (Environment, json!({ "name": "New" })),
         ("POST", "/api/v1/event-type", _) => {
             (Environment, json!({ "name": "new.type", "description": "" }))
@@ -107,17 +103,6 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
             (Environment, json!({ "description": "changed", "example": { "new": true } }))
         }
         ("DELETE", "/api/v1/event-type/{event_type_name}", _) => (Environment, Value::Null),
-        ("GET", "/api/v1/background-task/{task_id}", _)
-        | ("POST", "/api/v1/background-task/{task_id}/cancel", _) => (Application, Value::Null),
-        (
-            "POST",
-            _,
-            Some(
-                "/endpoint/{endpoint_id}/recover"
-                | "/endpoint/{endpoint_id}/replay-missing"
-                | "/endpoint/{endpoint_id}/bulk-replay",
-            ),
-        ) => (Application, json!({ "since": "2025-01-01T00:00:00Z" })),
         ("PUT" | "PATCH", _, Some("")) => (ApplicationItself, json!({ "name": "Changed" })),
         ("DELETE", _, Some("")) => (ApplicationItself, Value::Null),
         ("POST", _, Some("/endpoint/{endpoint_id}/enable")) => {
@@ -150,6 +135,32 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
         }
         _ => return None,
     })
+}
+
+/// The same for the doors of portals.
+fn portal_case(method: &str, template: &str) -> Option<(About, Value)> {
+    let about = match (method, template.strip_prefix("/api/v1/auth")?) {
+        ("POST", "/logout") => About::Catalog,
+        ("POST", "/app-portal-access/{app_id}" | "/app/{app_id}/expire-all") => About::Environment,
+        _ => return None,
+    };
+    Some((about, Value::Null))
+}
+
+/// The same for what sends many events again.
+fn resend_case(method: &str, template: &str) -> Option<(About, Value)> {
+    if let Some(task) = template.strip_prefix("/api/v1/background-task") {
+        return match (method, task) {
+            ("GET", "") => Some((About::Catalog, Value::Null)),
+            ("GET", "/{task_id}") | ("POST", "/{task_id}/cancel") => {
+                Some((About::Application, Value::Null))
+            }
+            _ => None,
+        };
+    }
+    let action = template.strip_prefix("/api/v1/app/{app_id}/endpoint/{endpoint_id}/")?;
+    let known = method == "POST" && ["recover", "replay-missing", "bulk-replay"].contains(&action);
+    known.then(|| (About::Application, json!({ "since": "2025-01-01T00:00:00Z" })))
 }
 
 /// The same for the company's own endpoints for operational events.
