@@ -133,9 +133,9 @@ async fn somebody_counts_confirms_and_watches_the_end() {
     let own = format!("{at}?range=own&since=2025-01-15T14:30&until=2025-01-15T15:00");
     assert_says(&browser.get(&own).await, "Send 1 event again");
     let none = browser.get(&format!("{}/recover?range=24h", webhook(&endpoint))).await;
-    assert_says(&none, "There is nothing to send.");
+    assert_says(&none, "Nothing to send");
     let missing = browser.get(&format!("{}/missing?range=7d", webhook(&endpoint))).await;
-    assert_says(&missing, "There is nothing to send.");
+    assert_says(&missing, "Nothing to send");
 
     // What happens after the count isn't sent again with it.
     world.pass(60);
@@ -150,14 +150,14 @@ async fn somebody_counts_confirms_and_watches_the_end() {
     })
     .await;
     let page = browser.get(progress).await;
-    assert_says(&page, "3 of 3 events sent.");
+    assert_says(&page, "3 of 3 events queued.");
     assert!(!page.text.contains("data-look-again") && !page.text.contains("Cancel the rest"));
     world.settled().await;
     let mut received = world.received("/hook").split_off(5);
     received.sort_unstable();
     assert_eq!(received, [2, 3, 4]);
     let page = browser.get(&webhook(&endpoint)).await;
-    assert_says(&page, "Finished 3 of 3 sent");
+    assert_says(&page, "Finished 3 of 3 queued");
     let log = page_link(&browser.get(progress).await, "/deliveries?");
     assert_eq!(browser.get(&log).await.text.matches("datetime=").count(), 3, "{log}");
 }
@@ -189,7 +189,7 @@ async fn somebody_cancels_the_rest() {
         .await;
     let page = browser.get(progress).await;
     assert!(page.text.contains("data-look-again"), "{}", page.text);
-    assert!(page.text.contains(r#"<progress id="sent" max="1001" value="600">"#), "{}", page.text);
+    assert!(page.text.contains(r#"<progress id="queued" max="1001" value="600">"#), "{}", page.text);
     // A second one is refused on the page itself.
     let second = browser.press(&counted, &at, "Send 1,001 events").await;
     assert_eq!(second.status, 200);
@@ -199,7 +199,7 @@ async fn somebody_cancels_the_rest() {
     let cancelled = browser.press(&page, progress, "Cancel the rest").await;
     let (_, page) = browser.follow(&cancelled).await;
     assert_says(&page, "Nothing more is queued. What was queued already is still sent.");
-    assert_says(&page, "Cancelled 600 of 1,001 events sent.");
+    assert_says(&page, "Cancelled 600 of 1,001 events queued.");
 }
 
 #[tokio::test]
