@@ -14,14 +14,17 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use crate::contract::{Contract, SHIPPED};
-use crate::dashboard::{self, Brand, DashboardSettings};
+use crate::dashboard::{Brand, DashboardSettings};
 use crate::domain::{SecretText, parse_duration};
 use crate::environment::{Environment, Environments};
 use crate::sender::Guard;
 use crate::telemetry::LogFormat;
 
+mod checks;
+mod pages;
 mod retention;
 
+use checks::{check_name, positive, secret};
 use retention::{Kept, retention};
 
 /// The file that is read where none is named, if it is there.
@@ -303,7 +306,7 @@ impl Settings {
 
     fn complete(self) -> anyhow::Result<Config> {
         let environments = self.environments()?;
-        let dashboard = self.dashboard()?;
+        let dashboard = pages::settings(&self)?;
         let api = crate::api::ApiLimits::default();
         let lanes = crate::engine::LaneLimits::default();
         let waiting = crate::store::WaitingLimits::default();
@@ -353,33 +356,6 @@ impl Settings {
             tls_ca_file: self.tls_ca_file,
             user_agent: self.user_agent,
             dashboard,
-        })
-    }
-
-    fn dashboard(&self) -> anyhow::Result<DashboardSettings> {
-        let brand = self.brand.clone().unwrap_or_default();
-        if let Some(colour) = brand.colour.as_deref().filter(|text| !dashboard::is_colour(text)) {
-            bail!("brand.colour {colour:?}: write # and six hexadecimal digits, such as #3538cd");
-        }
-        let frames = self.portal_frames.clone().unwrap_or_default();
-        let public_url = match &self.public_url {
-            Some(text) => origin("public_url", text)?,
-            None => String::new(),
-        };
-        let frames = frames.iter().map(|text| origin("portal_frames", text));
-        Ok(DashboardSettings {
-            public_url,
-            frames: frames.collect::<anyhow::Result<_>>()?,
-            outbound_addresses: self
-                .outbound_addresses
-                .iter()
-                .flatten()
-                .map(|network| match network.prefix_len() == network.max_prefix_len() {
-                    true => network.addr().to_string(),
-                    false => network.to_string(),
-                })
-                .collect(),
-            brand,
         })
     }
 
@@ -485,47 +461,6 @@ pub fn load_contract(name_or_file: &str) -> anyhow::Result<Arc<Contract>> {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         anyhow!("the contract has problems:\n  {}", lines.join("\n  "))
     })
-}
-
-/// A scheme with a host, as browsers write the origin of a page.
-fn origin(name: &str, text: &str) -> anyhow::Result<String> {
-    let url = url::Url::parse(text).ok().filter(|url| {
-        matches!(url.scheme(), "https" | "http") && url.has_host() && url.path() == "/"
-    });
-    match url {
-        Some(url) => Ok(url.origin().ascii_serialization()),
-        None => {
-            bail!("{name} {text:?}: write a scheme and a host, such as https://hooks.example.com")
-        }
-    }
-}
-
-fn check_name(name: &str) -> anyhow::Result<()> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
-        bail!("environment {name:?}: a name has 1 to 64 letters, digits, `-`, `_` and `.`");
-    }
-    Ok(())
-}
-
-fn secret(
-    name: &str,
-    value: Option<SecretText>,
-    min_bytes: usize,
-) -> anyhow::Result<Option<SecretText>> {
-    match value {
-        Some(text) if text.expose().len() < min_bytes => {
-            bail!("{name} is too short: anything under {min_bytes} characters can be guessed")
-        }
-        value => Ok(value),
-    }
-}
-
-fn positive(name: &str, value: Option<usize>, default: usize) -> anyhow::Result<usize> {
-    match value {
-        Some(0) => bail!("{name} must be at least 1"),
-        value => Ok(value.unwrap_or(default)),
-    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -11,5 +11,6 @@ mod api {
     mod event_types;
     mod messages;
     mod pages;
+    mod portal;
     mod wire;
 }

@@ -19,6 +19,8 @@ mod life;
 mod model;
 #[path = "simulation/network.rs"]
 mod network;
+#[path = "simulation/pages.rs"]
+mod pages;
 #[path = "simulation/people.rs"]
 mod people;
 #[path = "simulation/plan.rs"]

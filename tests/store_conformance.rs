@@ -17,6 +17,10 @@ mod leases;
 mod ledger;
 #[path = "store_conformance/lists.rs"]
 mod lists;
+#[path = "store_conformance/log.rs"]
+mod log;
+#[path = "store_conformance/passes.rs"]
+mod passes;
 #[path = "store_conformance/publishing.rs"]
 mod publishing;
 #[path = "store_conformance/recording.rs"]
@@ -127,6 +131,15 @@ macro_rules! conformance {
             lists::messages_are_filtered,
             lists::attempts_are_filtered,
             lists::attempts_read_back_as_recorded,
+            log::deliveries_are_found_by_how_they_stand,
+            log::a_line_tells_of_the_last_attempt,
+            log::the_log_walks_in_either_direction_and_skips_nothing,
+            log::the_log_of_another_application_is_not_found,
+            log::attempts_are_counted_by_hour_and_by_minute,
+            log::an_environment_tells_what_waits_and_who_is_in_trouble,
+            passes::a_pass_is_found_by_its_hash_and_kind_until_it_expires,
+            passes::a_link_lets_in_once,
+            passes::a_portal_is_closed_for_its_tenant_alone,
             ageing::what_is_old_goes_whole_and_step_by_step,
             ageing::what_is_pending_is_left_until_it_has_ended,
             ageing::content_goes_first_and_the_log_line_stays,

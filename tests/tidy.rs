@@ -71,6 +71,11 @@ const RULES: &[Rule] = &[
         why: "the only place that knows SQL is the store",
     },
     Rule {
+        place: "dashboard",
+        forbidden: &["rusqlite", "hyper", "crate::engine", "crate::sender", "crate::cli"],
+        why: "pages read the store and change things through the native API",
+    },
+    Rule {
         place: "cli",
         forbidden: &["rusqlite", "axum"],
         why: "the command line wires, it doesn't serve",

@@ -3,21 +3,18 @@
 use std::sync::Arc;
 
 use axum::http::Method;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::auth::Caller;
 use super::contract_routes::Customers;
+use super::local::path_step;
 use super::{catalog, endpoint};
 use crate::contract::SecretRules;
 use crate::contract::routes::{Answers, Call, Operation, Route};
 use crate::domain::{Application, Endpoint, Error, FieldError, Reference, Result};
 use crate::store::Page;
-
-/// What of a path's step is sent as it is.
-const STEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Endpoints read from the store at a time.
 const ENDPOINTS_AT_ONCE: u32 = 250;
@@ -73,15 +70,11 @@ pub(super) async fn perform(
             native.page("attempts", &path, &[("with_msg", "true")]).await
         }
         Operation::MessageGet => {
-            let path = native.app(&format!("msg/{}", step(native.message())));
+            let path = native.app(&format!("msg/{}", path_step(native.message())));
             Ok(vec![("message", native.get(&path).await?.text)])
         }
         Operation::MessageResend => native.resent().await,
     }
-}
-
-fn step(text: &str) -> String {
-    utf8_percent_encode(text, STEP).to_string()
 }
 
 /// The native API, in the name of one caller and about one application.
@@ -185,14 +178,14 @@ impl Native<'_> {
     }
 
     async fn example(&self) -> Result<Answers> {
-        let name = step(self.call.event_type.as_deref().unwrap_or_default());
-        let uid = step(&self.application.public_id());
+        let name = path_step(self.call.event_type.as_deref().unwrap_or_default());
+        let uid = path_step(&self.application.public_id());
         let path = format!("/api/v1/event-type/{name}/example?app_id={uid}");
         Ok(vec![("example", self.get(&path).await?.text)])
     }
 
     async fn resent(&self) -> Result<Answers> {
-        let (message, endpoint) = (step(self.message()), self.named()?);
+        let (message, endpoint) = (path_step(self.message()), self.named()?);
         let path = self.app(&format!("msg/{message}/endpoint/{endpoint}/resend"));
         self.send(Method::POST, &path).await?;
         Ok(Answers::new())
@@ -251,7 +244,7 @@ impl Native<'_> {
             let page: EventTypes = answer.read()?;
             all.extend(page.data.into_iter().map(|raw| raw.get().to_owned()));
             match page.iterator {
-                Some(last) if !page.done => after = format!("&iterator={}", step(&last)),
+                Some(last) if !page.done => after = format!("&iterator={}", path_step(&last)),
                 _ => return Ok(vec![("event_types", format!("[{}]", all.join(",")))]),
             }
         }

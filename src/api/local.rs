@@ -5,10 +5,19 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{Method, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::auth::Caller;
 use crate::contract::routes::RESPONSE_BYTES;
 use crate::domain::{Error, Result};
+
+/// What of a path's step is sent as it is.
+const STEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A text as one step of a path.
+pub fn path_step(text: &str) -> String {
+    utf8_percent_encode(text, STEP).to_string()
+}
 
 /// The native API without the network.
 #[derive(Clone)]

@@ -55,7 +55,7 @@ pub mod server;
 pub use auth::{Authenticator, Caller};
 pub use contract_routes::APPLICATION_HEADER;
 pub use error::status;
-pub use local::LocalApi;
+pub use local::{LocalApi, path_step};
 
 /// What the API works with.
 pub struct ApiParts {

@@ -83,17 +83,21 @@ async fn access(
     Path(app_id): Path<String>,
     OptionalBody(input): OptionalBody<AccessIn>,
 ) -> ApiResult<Json<AccessOut>> {
+    let found = caller.application(&state, app_id.clone()).await;
+    let makes = input.application.is_some();
+    let application = match found {
+        Err(error) if error.code == ErrorCode::NotFound && makes => None,
+        found => Some(found?),
+    };
     caller.require_environment()?;
     let expiry = input.expiry.unwrap_or(EXPIRY_DEFAULT_S);
     if !(EXPIRY_MIN_S..=EXPIRY_MAX_S).contains(&expiry) {
         let sentence = format!("Must be between {EXPIRY_MIN_S} and {EXPIRY_MAX_S} seconds");
         return Err(Error::field("expiry", sentence).into());
     }
-    let application = match caller.application(&state, app_id.clone()).await {
-        Err(error) if error.code == ErrorCode::NotFound && input.application.is_some() => {
-            make(&state, &caller.environment.name, &app_id, &input).await?
-        }
-        found => found?,
+    let application = match application {
+        Some(application) => application,
+        None => make(&state, &caller.environment.name, &app_id, &input).await?,
     };
     let environments = environments(&state, &caller, &application, &input).await?;
     let holder = Holder::Tenant {
@@ -215,8 +219,8 @@ async fn expire_all(
     caller: Caller,
     Path(app_id): Path<String>,
 ) -> ApiResult<StatusCode> {
-    caller.require_environment()?;
     let application = caller.application(&state, app_id).await?;
+    caller.require_environment()?;
     let environment = &caller.environment.name;
     state.store.delete_passes_of(environment, &application.public_id()).await?;
     Ok(StatusCode::NO_CONTENT)

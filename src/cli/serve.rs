@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use axum::Router;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,7 +17,7 @@ use crate::api::{self, ApiParts, Authenticator, auth};
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::contract::routes::KeyRules;
-use crate::dashboard::{self, DashboardParts};
+use crate::dashboard;
 use crate::domain::{ApiKey, Scope, SecretText};
 use crate::engine::{Engine, EngineParts};
 use crate::entropy::Entropy;
@@ -77,28 +76,6 @@ pub struct Server {
     _lock: File,
 }
 
-/// The API and the pages beside it.
-fn service(config: &Config, parts: ApiParts) -> Router {
-    let mut settings = config.dashboard.clone();
-    settings.public_url.clone_from(&parts.public_url);
-    let (store, authenticator) = (parts.store.clone(), parts.authenticator.clone());
-    let (clock, entropy, stopping) =
-        (parts.clock.clone(), parts.entropy.clone(), parts.stopping.clone());
-    let environments = parts.environments.clone();
-    let (rest, local) = api::service(parts);
-    let parts = DashboardParts {
-        store,
-        local,
-        environments,
-        authenticator,
-        clock,
-        entropy,
-        settings,
-        stopping,
-    };
-    dashboard::service(parts, rest)
-}
-
 impl Server {
     /// Starts a server of this configuration.
     ///
@@ -135,8 +112,7 @@ impl Server {
         })
         .await?;
         let stop = CancellationToken::new();
-        let service = service(
-            config,
+        let service = dashboard::service(
             ApiParts {
                 authenticator: Arc::new(Authenticator::new(
                     store.clone(),
@@ -153,6 +129,7 @@ impl Server {
                 public_url: config.dashboard.public_url_at(address),
                 stopping: stop.clone(),
             },
+            config.dashboard.clone(),
         );
         let listening = tokio::spawn(api::server::serve(
             listener,
@@ -299,13 +276,15 @@ async fn greet(config: &Config, server: &Server, entropy: &Entropy) -> anyhow::R
         };
         super::print(&format!(
             "\nYour admin key, shown only this once:\n\n    {}\n\nTry it:\n\n    \
-             curl http://{address}/api/v1/app -H 'Authorization: Bearer {}'\n",
+             curl http://{address}/api/v1/app -H 'Authorization: Bearer {}'\n\nIt also \
+             signs you in to the pages.\n",
             key.expose(),
             key.expose(),
         ))?;
     }
     super::print(&format!(
-        "Hookwright listens on http://{address} (API reference: http://{address}/docs)"
+        "Hookwright listens on http://{address} (pages: http://{address}/dashboard, API reference: \
+         http://{address}/docs)"
     ))?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Pages;
+use super::{Pages, palette};
 
 /// An asset's name, its type, and its bytes.
 const ASSETS: [(&str, &str, &[u8]); 3] = [
@@ -59,10 +59,10 @@ async fn logo(pages: &Pages) -> Response {
     }
 }
 
-/// The company's colour, as the variable that the style sheet builds upon.
+/// The company's colour, and those that follow from it.
 pub(super) async fn brand(State(pages): State<Pages>) -> Response {
-    let colour = pages.settings.brand.colour.as_deref().filter(|text| is_colour(text));
-    let css = colour.map(|colour| format!(":root{{--brand:{colour}}}")).unwrap_or_default();
+    let colour = pages.settings.brand.colour.as_deref();
+    let css = colour.and_then(palette::style_sheet).unwrap_or_default();
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8")),
         (header::CACHE_CONTROL, FOR_AN_HOUR),
@@ -70,9 +70,7 @@ pub(super) async fn brand(State(pages): State<Pages>) -> Response {
     (headers, css).into_response()
 }
 
-/// Whether a text is `#` and six hexadecimal digits, and so nothing else than a colour.
+/// Whether a text is `#` and six hexadecimal digits.
 pub fn is_colour(text: &str) -> bool {
-    text.len() == 7
-        && text.starts_with('#')
-        && text.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit())
+    palette::style_sheet(text).is_some()
 }

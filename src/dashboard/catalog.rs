@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::Pages;
 use super::place::Place;
+use crate::api::path_step;
 use crate::domain::{Error, ErrorCode, Result};
 
 /// Event types read from the API at a time.
@@ -92,7 +93,7 @@ async fn types(pages: &Pages, place: &Place) -> Result<Vec<EventType>> {
         all.extend(page.data.into_iter().filter(|one| !one.archived));
         match page.iterator {
             Some(last) if !page.done => {
-                after = format!("&iterator={}", super::place::segment(&last));
+                after = format!("&iterator={}", path_step(&last));
             }
             _ => return Ok(all),
         }
@@ -111,7 +112,7 @@ pub(super) async fn example(pages: &Pages, place: &Place, event: &str) -> Result
     if event.is_empty() {
         return Ok(None);
     }
-    let (event, application) = (super::place::segment(event), place.application.id);
+    let (event, application) = (path_step(event), place.application.id);
     let path = format!("/api/v1/event-type/{event}/example?app_id={application}");
     let method = axum::http::Method::GET;
     match pages.local.call(&place.caller(), method, &path, String::new()).await {

@@ -20,8 +20,8 @@ use super::webhooks::Done;
 use super::{Pages, deliveries, html, webhooks, words};
 use crate::contract::RenderInput;
 use crate::domain::{
-    AttemptId, DeliveryState, Endpoint, EndpointId, Error, Failure, FailureKind, Message, Outcome,
-    Reference, Result, SecretText, Timestamp, Timing, Trigger,
+    AttemptId, Auth, DeliveryState, Endpoint, EndpointId, Error, Failure, FailureKind, Message,
+    Outcome, Reference, Result, SecretText, Timestamp, Timing, Trigger,
 };
 use crate::store::{AttemptFilter, AttemptRow, DeliveryFilter, DeliveryLine, DeliveryRow, Page};
 
@@ -30,6 +30,9 @@ const ATTEMPTS_SHOWN: u32 = 100;
 
 /// What stands in the place of a credential.
 const HIDDEN: &str = "••••••••";
+
+/// A shorter text is found in anything, and is no secret.
+const CONCEALED_BYTES_MIN: usize = 4;
 
 pub(super) fn router() -> Router<Pages> {
     const AT: &str = "/env/{environment}/app/{application}/deliveries/{message}/{webhook}";
@@ -156,7 +159,10 @@ async fn delivery(
         request: request(place, message, endpoint, (number, last_start)),
         changed_since: !attempts.is_empty() && endpoint.updated_at > last_start,
         attempts: attempts.into_iter().map(tried).collect(),
-        can_retry: !place.viewer.read_only() && !line.endpoint_deleted && endpoint.state.delivers(),
+        can_retry: !place.viewer.read_only()
+            && !line.endpoint_deleted
+            && !message.payload_expired()
+            && endpoint.state.delivers(),
         moving: row.state == DeliveryState::Pending && endpoint.state.delivers() && due_soon,
     })
 }
@@ -226,35 +232,47 @@ fn request(
     endpoint: &Endpoint,
     (attempt, now): (u32, Timestamp),
 ) -> Result<Shown, String> {
+    if message.payload_expired() {
+        return Err("the event’s content is no longer kept. What is on this page still is.".into());
+    }
     let input = RenderInput { message, endpoint, attempt, now };
     let contract = &place.environment.contract;
     let request = contract
         .render(&input)
         .map_err(|failure| failure.causes.first().cloned().unwrap_or_default())?;
-    let hidden: Vec<&str> = endpoint
-        .headers
-        .iter()
-        .map(|(_, value)| value)
-        .chain(match &endpoint.auth {
-            crate::domain::Auth::None => None,
-            crate::domain::Auth::Basic { token } => Some(token),
-            crate::domain::Auth::Header { value, .. } => Some(value),
-        })
-        .map(SecretText::expose)
-        .collect();
+    let credentials = credentials(endpoint);
     let headers: Vec<(String, String)> = request
         .headers
         .iter()
         .map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            let value = if hidden.contains(&value.as_str()) { HIDDEN.to_owned() } else { value };
-            (name.to_string(), value)
+            let hide = credentials.contains(&value.as_str());
+            (name.to_string(), if hide { HIDDEN.to_owned() } else { concealed(value, endpoint) })
         })
         .collect();
-    let body = String::from_utf8_lossy(&request.body).into_owned();
-    let (method, url) = (request.method.to_string(), request.url.to_string());
+    let body = concealed(String::from_utf8_lossy(&request.body).into_owned(), endpoint);
+    let (method, url) = (request.method.to_string(), concealed(request.url.to_string(), endpoint));
     let curl = curl(&method, &url, &headers, &body);
     Ok(Shown { pretty: words::pretty(&body), method, url, headers, body, curl })
+}
+
+/// What the receiver shall know us by, beside the signature.
+fn credentials(endpoint: &Endpoint) -> Vec<&str> {
+    let headers = endpoint.headers.iter().map(|(_, value)| value);
+    let auth = match &endpoint.auth {
+        Auth::None => None,
+        Auth::Basic { token } => Some(token),
+        Auth::Header { value, .. } => Some(value),
+    };
+    headers.chain(auth).map(SecretText::expose).collect()
+}
+
+/// A part of the request without the signing secrets, which some contracts send as they are.
+fn concealed(text: String, endpoint: &Endpoint) -> String {
+    let secrets = endpoint.secrets.iter().map(|secret| secret.text.expose());
+    secrets
+        .filter(|secret| secret.len() >= CONCEALED_BYTES_MIN)
+        .fold(text, |text, secret| text.replace(secret, HIDDEN))
 }
 
 /// The request as a command line. Credentials stay hidden in it.

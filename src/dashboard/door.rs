@@ -17,10 +17,12 @@ use super::form::{Anonymous, Posted};
 use super::place::{base, environments_of};
 use super::shell::{Section, Shell, brand};
 use super::viewer::{Viewer, Who, set_cookie, viewer};
-use super::{Pages, html};
+use super::{Pages, html, words};
 use crate::api::auth::hash_key;
+use crate::api::path_step;
 use crate::domain::{Application, ErrorCode, Holder, Pass, PassKind, Reference, Scope};
-use crate::store::Page;
+use crate::environment::Environment;
+use crate::store::{Page, Standing};
 
 /// How long an operator stays signed in.
 const OPERATOR_SESSION: Duration = Duration::from_secs(12 * 3_600);
@@ -193,16 +195,16 @@ async fn home(State(pages): State<Pages>, viewer: Viewer) -> PageResult {
         Who::Operator(_) => {
             let environments = environments_of(&pages, &viewer);
             if let [only] = &environments[..] {
-                let to = format!("/dashboard/env/{}", super::place::segment(&only.name));
+                let to = format!("/dashboard/env/{}/overview", path_step(&only.name));
                 return Ok(Redirect::to(&to).into_response());
             }
             let shell = Shell::outside(&pages, &viewer, None);
-            let environments = environments.iter().map(|one| EnvironmentRow {
-                name: one.name.to_string(),
-                contract: one.contract.title().to_owned(),
-                href: format!("/dashboard/env/{}", super::place::segment(&one.name)),
-            });
-            html(&HomePage { shell, environments: environments.collect() })
+            let mut rows = Vec::new();
+            for one in environments {
+                let standing = pages.store.standing(&one.name, 1).await?;
+                rows.push(environment_row(&one, &standing));
+            }
+            html(&HomePage { shell, environments: rows })
         }
     }
 }
@@ -211,6 +213,20 @@ struct EnvironmentRow {
     name: String,
     contract: String,
     href: String,
+    pending: String,
+    failing: u64,
+    paused: u64,
+}
+
+fn environment_row(environment: &Environment, standing: &Standing) -> EnvironmentRow {
+    EnvironmentRow {
+        name: environment.name.to_string(),
+        contract: environment.contract.title().to_owned(),
+        href: format!("/dashboard/env/{}", path_step(&environment.name)),
+        pending: words::number(standing.pending),
+        failing: standing.failing.count,
+        paused: standing.paused.count,
+    }
 }
 
 #[derive(Template)]
@@ -252,10 +268,7 @@ async fn applications(
     Path(environment): Path<String>,
     Query(query): Query<ApplicationsQuery>,
 ) -> PageResult {
-    let environment = super::place::environment_of(&pages, &viewer, &environment)?;
-    if !matches!(viewer.who, Who::Operator(Scope::Admin | Scope::Environment(_))) {
-        return Err(crate::domain::Error::not_found().into());
-    }
+    let environment = super::place::operated(&pages, &viewer, &environment)?;
     let find = query.find.trim().to_owned();
     if !find.is_empty() {
         let reference = Reference(find.clone());
@@ -272,7 +285,7 @@ async fn applications(
     let older = rows.last().filter(|_| has_more).map(|last| last.id.to_string());
     let problem = (!find.is_empty()).then(|| format!("There is no application {find} here."));
     html(&ApplicationsPage {
-        shell: Shell::outside(&pages, &viewer, Some(&environment)),
+        shell: Shell::of_environment(&pages, &viewer, &environment, Section::Applications),
         environment: environment.name.to_string(),
         find,
         problem,

@@ -13,7 +13,7 @@ use super::Pages;
 use super::deliveries::Filters;
 use super::error::PageError;
 use super::place::Place;
-use crate::domain::{DeliveryId, Timestamp};
+use crate::domain::{DeliveryId, Error, Timestamp};
 use crate::store::{Arrivals, DeliveryFilter, Page};
 
 /// At most so many are counted; more read as "50 or more".
@@ -46,7 +46,8 @@ async fn live(
     Query(filters): Query<Filters>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, PageError> {
     let arrivals = pages.store.arrivals(place.application.id)?;
-    let filter = filters.filter(&pages, &place).await?.unwrap_or_default();
+    // No event of that id: nothing to tell of, until the page is asked for again.
+    let filter = filters.filter(&pages, &place).await?.ok_or_else(Error::not_found)?;
     let newest = filters.newest();
     let until = pages.clock.now() + LIFE;
     let waiting = Waiting { pages, place, filter, arrivals, newest, told: 0, until };

@@ -7,15 +7,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Authenticator, LocalApi};
+use crate::api::{self, ApiParts, Authenticator, LocalApi};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::environment::Environments;
@@ -31,6 +31,8 @@ mod events;
 mod form;
 mod live;
 mod native;
+mod overview;
+mod palette;
 mod place;
 mod resend;
 mod resend_span;
@@ -51,33 +53,47 @@ pub use settings::{Brand, DashboardSettings};
 const FORM_BYTES: usize = 2 << 20;
 
 /// What the pages work with.
-pub struct DashboardParts {
-    pub store: Arc<dyn Store>,
-    pub local: LocalApi,
-    pub environments: Arc<Environments>,
-    pub authenticator: Arc<Authenticator>,
-    pub clock: Clock,
-    pub entropy: Entropy,
-    pub settings: DashboardSettings,
+struct Parts {
+    store: Arc<dyn Store>,
+    local: LocalApi,
+    environments: Arc<Environments>,
+    authenticator: Arc<Authenticator>,
+    clock: Clock,
+    entropy: Entropy,
+    settings: DashboardSettings,
     /// Cancelled when the server stops: pages that wait are let go then.
-    pub stopping: CancellationToken,
+    stopping: CancellationToken,
 }
 
 /// What all pages share.
 #[derive(Clone)]
-pub(crate) struct Pages(Arc<DashboardParts>);
+struct Pages(Arc<Parts>);
 
 impl std::ops::Deref for Pages {
-    type Target = DashboardParts;
+    type Target = Parts;
 
-    fn deref(&self) -> &DashboardParts {
+    fn deref(&self) -> &Parts {
         &self.0
     }
 }
 
-/// The pages as a service. Every path outside `/dashboard` is `rest`'s.
-pub fn service(parts: DashboardParts, rest: Router) -> Router {
-    let pages = Pages(Arc::new(parts));
+/// The pages and, on every path outside `/dashboard`, the API.
+pub fn service(parts: ApiParts, mut settings: DashboardSettings) -> Router {
+    settings.public_url.clone_from(&parts.public_url);
+    let (store, authenticator) = (parts.store.clone(), parts.authenticator.clone());
+    let (clock, entropy) = (parts.clock.clone(), parts.entropy.clone());
+    let (environments, stopping) = (parts.environments.clone(), parts.stopping.clone());
+    let (rest, local) = api::service(parts);
+    let pages = Pages(Arc::new(Parts {
+        store,
+        local,
+        environments,
+        authenticator,
+        clock,
+        entropy,
+        settings,
+        stopping,
+    }));
     let inside = Router::new()
         .merge(door::router())
         .merge(webhooks::router())
@@ -89,16 +105,25 @@ pub fn service(parts: DashboardParts, rest: Router) -> Router {
         .merge(delivery::router())
         .merge(live::router())
         .merge(events::router())
+        .merge(overview::router())
         .route("/assets/{file}", get(assets::serve))
         .route("/brand.css", get(assets::brand))
         .fallback(error::no_such_page)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(middleware::map_response_with_state(pages.clone(), protect))
         .with_state(pages);
-    Router::new()
-        .route("/", get(async || Redirect::to("/dashboard")))
-        .nest("/dashboard", inside)
-        .fallback_service(rest)
+    let rest = rest.layer(middleware::from_fn(greet));
+    Router::new().nest("/dashboard", inside).fallback_service(rest)
+}
+
+/// Leads people to the pages who only typed the server's name. For programs there is nothing.
+async fn greet(request: Request, next: Next) -> Response {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let is_browser = accepts.is_some_and(|accepts| accepts.contains("text/html"));
+    if request.uri().path() == "/" && request.method() == Method::GET && is_browser {
+        return Redirect::to("/dashboard").into_response();
+    }
+    next.run(request).await
 }
 
 /// Headers of every answer: nothing from elsewhere is loaded, nobody else may frame it, and what

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use super::Pages;
 use super::error::PageError;
 use super::viewer::{Viewer, Who};
-use crate::api::Caller;
+use crate::api::{Caller, path_step};
 use crate::domain::{Application, Endpoint, Error, ErrorCode, Reference, Result, Scope};
 use crate::environment::Environment;
 
@@ -56,12 +56,7 @@ impl Place {
 
 /// The path of an application's pages.
 pub(super) fn base(environment: &str, application: &str) -> String {
-    format!("/dashboard/env/{}/app/{}", segment(environment), segment(application))
-}
-
-/// A text as one step of a path.
-pub(super) fn segment(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    format!("/dashboard/env/{}/app/{}", path_step(environment), path_step(application))
 }
 
 impl FromRequestParts<Pages> for Place {
@@ -86,11 +81,7 @@ impl FromRequestParts<Pages> for Place {
 ///
 /// # Errors
 /// `not_found`.
-pub(super) fn environment_of(
-    pages: &Pages,
-    viewer: &Viewer,
-    name: &str,
-) -> Result<Arc<Environment>> {
+fn environment_of(pages: &Pages, viewer: &Viewer, name: &str) -> Result<Arc<Environment>> {
     let allowed = match &viewer.who {
         Who::Operator(Scope::Admin) => pages.environments.is_configured(name),
         Who::Operator(Scope::Environment(environment) | Scope::Application { environment, .. }) => {
@@ -100,6 +91,17 @@ pub(super) fn environment_of(
     };
     match allowed {
         true => Ok(pages.environments.get(&Arc::from(name))),
+        false => Err(Error::not_found()),
+    }
+}
+
+/// An environment that the viewer operates as a whole.
+///
+/// # Errors
+/// `not_found`.
+pub(super) fn operated(pages: &Pages, viewer: &Viewer, name: &str) -> Result<Arc<Environment>> {
+    match viewer.operates() {
+        true => environment_of(pages, viewer, name),
         false => Err(Error::not_found()),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Pages;
 use super::place::{Place, base, environments_of};
 use super::viewer::Viewer;
+use crate::api::path_step;
 use crate::domain::{Reference, Result};
 use crate::environment::Environment;
 
@@ -15,7 +16,10 @@ pub(super) enum Section {
     Deliveries,
     Events,
     Debugger,
-    /// None of them: pages about no application.
+    /// Those of an operator, about a whole environment.
+    Overview,
+    Applications,
+    /// None of them.
     Outside,
 }
 
@@ -39,6 +43,8 @@ pub(super) struct Shell {
     pub(super) section: Section,
     /// The path of the application's pages; empty outside of them.
     pub(super) base: String,
+    /// The path of an operator's pages about the environment; empty for others.
+    pub(super) operated: String,
     pub(super) application: String,
     pub(super) csrf: String,
     pub(super) operator: bool,
@@ -74,6 +80,22 @@ impl Shell {
         })
     }
 
+    /// The frame of an operator's page about an environment.
+    pub(super) fn of_environment(
+        pages: &Pages,
+        viewer: &Viewer,
+        environment: &Arc<Environment>,
+        section: Section,
+    ) -> Shell {
+        let path = if section == Section::Overview { "/overview" } else { "" };
+        let tabs = environments_of(pages, viewer).into_iter().map(|one| Tab {
+            label: title_case(&one.name),
+            href: format!("{}{path}", operated(&one.name)),
+            current: one.name == environment.name,
+        });
+        Shell { tabs: tabs.collect(), section, ..Shell::outside(pages, viewer, Some(environment)) }
+    }
+
     /// The frame of a page about no application.
     pub(super) fn outside(
         pages: &Pages,
@@ -86,6 +108,10 @@ impl Shell {
             tabs: Vec::new(),
             section: Section::Outside,
             base: String::new(),
+            operated: match environment {
+                Some(environment) if viewer.operates() => operated(&environment.name),
+                _ => String::new(),
+            },
             application: String::new(),
             csrf: viewer.csrf.clone(),
             operator: viewer.is_operator(),
@@ -100,6 +126,11 @@ impl Shell {
     }
 }
 
+/// The path of an operator's pages about an environment.
+fn operated(environment: &str) -> String {
+    format!("/dashboard/env/{}", path_step(environment))
+}
+
 /// Whose pages they are: the configured name, else the contract's.
 pub(super) fn brand(pages: &Pages, environment: Option<&Arc<Environment>>) -> String {
     let contract = environment.map(|environment| environment.contract.title().to_owned());
@@ -109,10 +140,10 @@ pub(super) fn brand(pages: &Pages, environment: Option<&Arc<Environment>>) -> St
 /// A tab for each environment in which there is the same application.
 async fn tabs(pages: &Pages, place: &Place, section: Section) -> Result<Vec<Tab>> {
     let path = match section {
-        Section::Webhooks | Section::Outside => "/webhooks",
         Section::Deliveries => "/deliveries",
         Section::Events => "/events",
         Section::Debugger => "/debugger",
+        _ => "/webhooks",
     };
     let name = place.application.public_id();
     let mut tabs = Vec::new();

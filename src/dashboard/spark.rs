@@ -1,4 +1,5 @@
-//! The small chart of an endpoint's last day: a bar for each hour.
+//! Charts of bars, each with what succeeded below what failed; among them the small one of an
+//! endpoint's last day.
 
 use std::time::Duration;
 
@@ -9,12 +10,15 @@ use crate::store::EndpointHour;
 /// Bars of a chart.
 const HOURS: usize = 24;
 
-/// The height of a chart, in units of its drawing.
+/// The height of an endpoint's chart, in units of its drawing.
 const HEIGHT: u64 = 24;
+
+/// From one bar's left edge to the next one's, in the same units.
+const STEP: usize = 4;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// One hour: where its parts begin and how high they are, from the top.
+/// One bar: where its parts begin and how high they are, from the top.
 pub(super) struct Bar {
     pub(super) x: usize,
     pub(super) failed: u64,
@@ -47,11 +51,9 @@ impl Spark {
                 counts.1 += hour.failed;
             }
         }
-        let most = counts.iter().map(|(succeeded, failed)| succeeded + failed).max().unwrap_or(0);
-        let bars = counts.iter().enumerate().map(|(place, counts)| bar(place, *counts, most));
         let failed = counts.iter().map(|(_, failed)| failed).sum::<u64>();
         let attempts = counts.iter().map(|(succeeded, _)| succeeded).sum::<u64>() + failed;
-        Spark { bars: bars.collect(), attempts, failed }
+        Spark { bars: bars(&counts, HEIGHT), attempts, failed }
     }
 
     /// Whether most of what was tried lately failed.
@@ -82,13 +84,20 @@ impl Spark {
     }
 }
 
-fn bar(place: usize, (succeeded, failed): (u64, u64), most: u64) -> Bar {
+/// A bar for each pair of what succeeded and what failed; the highest is as high as the chart.
+pub(super) fn bars(counts: &[(u64, u64)], height: u64) -> Vec<Bar> {
+    let most = counts.iter().map(|(succeeded, failed)| succeeded + failed).max().unwrap_or(0);
+    let counts = counts.iter().enumerate();
+    counts.map(|(place, counts)| bar(place, *counts, (most, height))).collect()
+}
+
+fn bar(place: usize, (succeeded, failed): (u64, u64), (most, chart): (u64, u64)) -> Bar {
     // What happened at all can be seen, however little it was.
     let height = |count: u64| match count {
         0 => 0,
-        count => (count * HEIGHT / most.max(1)).max(2),
+        count => (count.saturating_mul(chart) / most.max(1)).max(2),
     };
     let failed = height(failed);
-    let succeeded = height(succeeded).min(HEIGHT - failed);
-    Bar { x: place * 4, failed, succeeded_from: HEIGHT - failed - succeeded, succeeded }
+    let succeeded = height(succeeded).min(chart - failed);
+    Bar { x: place * STEP, failed, succeeded_from: chart - failed - succeeded, succeeded }
 }

@@ -42,6 +42,11 @@ impl Viewer {
         matches!(self.who, Who::Operator(_))
     }
 
+    /// Whether they may look at whole environments.
+    pub(super) fn operates(&self) -> bool {
+        matches!(self.who, Who::Operator(Scope::Admin | Scope::Environment(_)))
+    }
+
     pub(super) fn read_only(&self) -> bool {
         matches!(self.who, Who::Tenant { read_only: true, .. })
     }

@@ -9,8 +9,7 @@ use async_trait::async_trait;
 use crate::domain::{
     ApiKey, Application, ApplicationId, Attempt, AttemptId, Audience, DeliveryId, Destination,
     Endpoint, EndpointId, EndpointState, EventType, HistoryEntry, HistoryId, KeyId, LedgerLine,
-    Message, MessageId, Next, Pass, PassKind, PausePolicy, Reference, Result, SigningSecret,
-    Timestamp,
+    Message, MessageId, Next, PausePolicy, Reference, Result, SigningSecret, Timestamp,
 };
 
 mod ageing;
@@ -19,6 +18,7 @@ mod discard;
 mod job;
 mod lists;
 mod overview;
+mod pages;
 mod resends;
 pub mod sqlite;
 mod vault;
@@ -32,6 +32,7 @@ pub use lists::{
     DeliveryRow, EventPage, EventQuery, EventStart, LastAttempt, MessageFilter, PAGE_BYTES, Page,
 };
 pub use overview::{EndpointHour, LATENCY_BOUNDS_MS, Standing, TrafficMinute, Trouble, Troubles};
+pub use pages::PageStore;
 pub use resends::{NewResend, ResendQuery, ResendStep, ResendStore, ResendsOf};
 pub use vault::{MasterKey, Vault, VaultError};
 
@@ -141,7 +142,7 @@ pub struct Changes {
 /// `not_found` for what doesn't exist or belongs to another tenant, `conflict` for a uid,
 /// name or event id that is taken, `unavailable` where the store can't take it now.
 #[async_trait]
-pub trait Store: ResendStore {
+pub trait Store: PageStore + ResendStore {
     // Keys.
     async fn create_key(&self, key: ApiKey) -> Result<()>;
     async fn list_keys(&self) -> Result<Vec<ApiKey>>;
@@ -151,20 +152,6 @@ pub trait Store: ResendStore {
     async fn find_key(&self, hash: [u8; 32]) -> Result<Option<ApiKey>>;
 
     // Passes into the pages.
-    async fn create_pass(&self, pass: Pass, now: Timestamp) -> Result<()>;
-    /// The pass of this kind with this SHA-256, unless it has expired.
-    async fn find_pass(
-        &self,
-        hash: [u8; 32],
-        kind: PassKind,
-        now: Timestamp,
-    ) -> Result<Option<Pass>>;
-    /// Takes a link and gives a session for it, of the same end. A link is good once.
-    async fn redeem_link(&self, link: [u8; 32], session: [u8; 32], now: Timestamp) -> Result<Pass>;
-    /// Ends a pass. One that isn't there any more is no error.
-    async fn delete_pass(&self, hash: [u8; 32]) -> Result<()>;
-    /// Ends all passes of a tenant that open this environment.
-    async fn delete_passes_of(&self, environment: &Arc<str>, tenant: &str) -> Result<()>;
 
     // Applications.
     async fn create_application(&self, application: Application) -> Result<Arc<Application>>;
@@ -306,29 +293,6 @@ pub trait Store: ResendStore {
         application: ApplicationId,
         message: MessageId,
     ) -> Result<Vec<(DeliveryRow, Arc<Endpoint>)>>;
-    /// Deliveries of an application, by their messages. A store may stop looking before the page
-    /// is full, where what it passes over doesn't pass the filter.
-    async fn list_log(
-        &self,
-        application: ApplicationId,
-        filter: DeliveryFilter,
-        page: Page<DeliveryId>,
-    ) -> Result<DeliveryPage>;
-    /// How many deliveries of an endpoint are pending.
-    async fn count_waiting(&self, application: ApplicationId, id: EndpointId) -> Result<u64>;
-    /// The attempts at the deliveries of an application's endpoints, counted by the hour, since
-    /// the hour of `since`. The last seconds before a crash may be missing.
-    async fn endpoint_hours(
-        &self,
-        application: ApplicationId,
-        since: Timestamp,
-    ) -> Result<Vec<EndpointHour>>;
-    /// What happened in an environment since the minute of `since`, oldest first; minutes without
-    /// traffic are left out. The last seconds before a crash may be missing.
-    async fn traffic(&self, environment: &Arc<str>, since: Timestamp)
-    -> Result<Vec<TrafficMinute>>;
-    /// How an environment stands, with `limit` endpoints of each kind of trouble at most.
-    async fn standing(&self, environment: &Arc<str>, limit: u32) -> Result<Standing>;
     /// Claims what is due for one endpoint, oldest first: up to `limit` deliveries, and no
     /// further than to `max_bytes` of payloads, but one at least. Of an ordered endpoint, as
     /// far as the first that isn't due or is claimed already.

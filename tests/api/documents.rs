@@ -112,6 +112,9 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
         "GET",
         "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret",
     ),
+    ("v1.authentication.app-portal-access", "POST", "/api/v1/auth/app-portal-access/{app_id}"),
+    ("v1.authentication.expire-all", "POST", "/api/v1/auth/app/{app_id}/expire-all"),
+    ("v1.authentication.logout", "POST", "/api/v1/auth/logout"),
     ("v1.operational-webhook.endpoint.list", "GET", "/api/v1/operational-webhook/endpoint"),
     (
         "v1.operational-webhook.endpoint.rotate-secret",

@@ -203,7 +203,7 @@ fn the_example_file_is_a_configuration_also_with_its_comments_taken_away() {
     assert!(settings.len() > 20, "{settings:?}");
     let kept = settings.iter().filter(|line| {
         let hypothetical =
-            ["admin_key", "jwt_secret", "master_key", "source_address", "tls_ca_file"];
+            ["admin_key", "jwt_secret", "master_key", "source_address", "tls_ca_file", "logo"];
         !hypothetical.iter().any(|name| line.starts_with(name))
             && !line.contains("./my-contract.toml")
     });

@@ -18,7 +18,8 @@ pub(super) enum About {
     Nothing,
     /// The environment as a whole. Keys of an application may not call it.
     Environment,
-    /// Also the environment, but every key of it may look, and sees what it may see.
+    /// Also the environment, but every key of it may look, and sees what it may see; or the key
+    /// itself.
     Catalog,
     /// One application, named in the path, and what it may do itself.
     Application,
@@ -80,7 +81,7 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
     if let Some(below) = template.strip_prefix("/api/v1/operational-webhook/endpoint") {
         return operational_case(method, below);
     }
-    if let Some(case) = portal_case(method, template).or_else(|| resend_case(method, template)) {
+    if let Some(case) = resend_case(method, template) {
         return Some(case);
     }
     let app = template.strip_prefix("/api/v1/app/{app_id}");
@@ -103,6 +104,9 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
             (Environment, json!({ "description": "changed", "example": { "new": true } }))
         }
         ("DELETE", "/api/v1/event-type/{event_type_name}", _) => (Environment, Value::Null),
+        ("POST", "/api/v1/auth/app-portal-access/{app_id}", _) => (ApplicationItself, json!({})),
+        ("POST", "/api/v1/auth/app/{app_id}/expire-all", _) => (ApplicationItself, Value::Null),
+        ("POST", "/api/v1/auth/logout", _) => (Catalog, Value::Null),
         ("PUT" | "PATCH", _, Some("")) => (ApplicationItself, json!({ "name": "Changed" })),
         ("DELETE", _, Some("")) => (ApplicationItself, Value::Null),
         ("POST", _, Some("/endpoint/{endpoint_id}/enable")) => {
@@ -122,9 +126,6 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
         ("POST", _, Some("/msg")) => {
             (Application, json!({ "eventType": "invoice.paid", "payload": { "new": true } }))
         }
-        ("POST", _, Some("/msg/{msg_id}/endpoint/{endpoint_id}/resend")) => {
-            (Application, Value::Null)
-        }
         ("POST", _, Some("/send-example" | "/endpoint/{endpoint_id}/send-example")) => {
             (Application, json!({ "eventType": "own.type" }))
         }
@@ -137,30 +138,24 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
     })
 }
 
-/// The same for the doors of portals.
-fn portal_case(method: &str, template: &str) -> Option<(About, Value)> {
-    let about = match (method, template.strip_prefix("/api/v1/auth")?) {
-        ("POST", "/logout") => About::Catalog,
-        ("POST", "/app-portal-access/{app_id}" | "/app/{app_id}/expire-all") => About::Environment,
+/// The same for what sends events again, one or many.
+fn resend_case(method: &str, template: &str) -> Option<(About, Value)> {
+    let (about, body) = match (method, template.strip_prefix("/api/v1/")?) {
+        ("GET", "background-task") => (About::Catalog, Value::Null),
+        ("GET", "background-task/{task_id}")
+        | ("POST", "background-task/{task_id}/cancel")
+        | ("POST", "app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend") => {
+            (About::Application, Value::Null)
+        }
+        (
+            "POST",
+            "app/{app_id}/endpoint/{endpoint_id}/recover"
+            | "app/{app_id}/endpoint/{endpoint_id}/replay-missing"
+            | "app/{app_id}/endpoint/{endpoint_id}/bulk-replay",
+        ) => (About::Application, json!({ "since": "2025-01-01T00:00:00Z" })),
         _ => return None,
     };
-    Some((about, Value::Null))
-}
-
-/// The same for what sends many events again.
-fn resend_case(method: &str, template: &str) -> Option<(About, Value)> {
-    if let Some(task) = template.strip_prefix("/api/v1/background-task") {
-        return match (method, task) {
-            ("GET", "") => Some((About::Catalog, Value::Null)),
-            ("GET", "/{task_id}") | ("POST", "/{task_id}/cancel") => {
-                Some((About::Application, Value::Null))
-            }
-            _ => None,
-        };
-    }
-    let action = template.strip_prefix("/api/v1/app/{app_id}/endpoint/{endpoint_id}/")?;
-    let known = method == "POST" && ["recover", "replay-missing", "bulk-replay"].contains(&action);
-    known.then(|| (About::Application, json!({ "since": "2025-01-01T00:00:00Z" })))
+    Some((about, body))
 }
 
 /// The same for the company's own endpoints for operational events.

@@ -186,12 +186,15 @@ impl Demo {
         format!(
             "\n{}\n\n  curl -X POST http://{}/api/v1/app/{}/msg \\\n    -H 'Authorization: Bearer {}' \\\n    \
              -H 'Hookwright-Environment: {}' \\\n    -d '{{\"eventType\": \"invoice.paid\", \"payload\": \
-             {{\"hello\": \"world\"}}}}'\n\nThe API reference is at http://{}/docs. Ctrl-C ends the demo.\n",
+             {{\"hello\": \"world\"}}}}'\n\n{}\n\n  http://{}/dashboard\n\nThe API reference \
+             is at http://{}/docs. Ctrl-C ends the demo.\n",
             self.style.bold("Publish an event of your own, and see it arrive here:"),
             self.server.address,
             party.company.tenant,
             self.client.key.expose(),
             party.company.contract,
+            self.style.bold("See what happened, signing in with the same key:"),
+            self.server.address,
             self.server.address,
         )
     }

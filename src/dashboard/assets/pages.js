@@ -196,3 +196,26 @@ for (const form of document.querySelectorAll("form[data-span]")) {
     if (event.target.name === "range" && !event.target.matches("[data-own]")) since.value = "";
   });
 }
+
+// A page that keeps itself up to date while somebody looks at it.
+const kept = document.querySelector("[data-refresh]");
+if (kept) {
+  const label = document.querySelector("[data-refresh-switch]");
+  const toggle = label.querySelector("input");
+  label.hidden = false;
+  toggle.checked = sessionStorage.getItem("refresh") !== "off";
+  toggle.addEventListener("change", () => sessionStorage.setItem("refresh", toggle.checked ? "on" : "off"));
+  setInterval(async () => {
+    const region = document.getElementById(kept.id);
+    if (!toggle.checked || document.hidden || region.contains(document.activeElement)) return;
+    try {
+      const answer = await fetch(location.href);
+      if (answer.redirected) return location.reload();
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      region.replaceWith(page.getElementById(kept.id));
+    } catch {
+      // The server is away for now; the next round asks again.
+    }
+  }, 5000);
+}

@@ -24,6 +24,7 @@ mod memory;
 mod messages;
 mod operations;
 mod ordered;
+mod pages;
 mod passes;
 mod range;
 mod readers;

@@ -8,20 +8,18 @@ use async_trait::async_trait;
 use super::batch::Batch;
 use super::writer::Care::{ChecksFirst, Savepoint};
 use super::{
-    SqliteStore, activity, applications, attempts, claim, deliveries, discard, endpoints,
-    event_types, events, history, keys, ledger, messages, passes, reclaim, record, retention,
-    standing, traffic,
+    SqliteStore, applications, attempts, claim, discard, endpoints, event_types, events, history,
+    keys, ledger, messages, reclaim, record, retention,
 };
 use crate::domain::{
     ApiKey, Application, ApplicationId, AttemptId, DeliveryId, Destination, Endpoint, EndpointId,
-    EventType, HistoryEntry, HistoryId, KeyId, LedgerLine, Message, MessageId, Pass, PassKind,
-    Reference, Result, SigningSecret, Timestamp,
+    EventType, HistoryEntry, HistoryId, KeyId, LedgerLine, Message, MessageId, Reference, Result,
+    SigningSecret, Timestamp,
 };
 use crate::store::{
-    Accepted, AgeWalk, Arrivals, AttemptFilter, AttemptRow, Changes, Claimed, DeliveryFilter,
-    DeliveryPage, DeliveryRow, Discard, EndpointChange, EndpointHour, EventPage, EventQuery, Job,
-    Lease, MessageFilter, NewMessage, Page, Reclaim, Recorded, RetentionOf, Room, Standing, Store,
-    TrafficMinute, Updated,
+    Accepted, AgeWalk, Arrivals, AttemptFilter, AttemptRow, Changes, Claimed, DeliveryRow, Discard,
+    EndpointChange, EventPage, EventQuery, Job, Lease, MessageFilter, NewMessage, Page, Reclaim,
+    Recorded, RetentionOf, Room, Store, Updated,
 };
 
 #[async_trait]
@@ -40,34 +38,6 @@ impl Store for SqliteStore {
 
     async fn find_key(&self, hash: [u8; 32]) -> Result<Option<ApiKey>> {
         self.lookups.read(move |connection| keys::find(connection, hash)).await
-    }
-
-    async fn create_pass(&self, pass: Pass, now: Timestamp) -> Result<()> {
-        self.writer.write(Savepoint, move |batch| passes::create(batch, &pass, now)).await
-    }
-
-    async fn find_pass(
-        &self,
-        hash: [u8; 32],
-        kind: PassKind,
-        now: Timestamp,
-    ) -> Result<Option<Pass>> {
-        self.lookups.read(move |connection| passes::find(connection, hash, kind, now)).await
-    }
-
-    async fn redeem_link(&self, link: [u8; 32], session: [u8; 32], now: Timestamp) -> Result<Pass> {
-        self.writer.write(Savepoint, move |batch| passes::redeem(batch, link, session, now)).await
-    }
-
-    async fn delete_pass(&self, hash: [u8; 32]) -> Result<()> {
-        self.writer.write(Savepoint, move |batch| passes::delete(batch, hash)).await
-    }
-
-    async fn delete_passes_of(&self, environment: &Arc<str>, tenant: &str) -> Result<()> {
-        let (environment, tenant) = (Arc::clone(environment), tenant.to_owned());
-        self.writer
-            .write(Savepoint, move |batch| passes::delete_of_tenant(batch, &environment, &tenant))
-            .await
     }
 
     async fn create_application(&self, application: Application) -> Result<Arc<Application>> {
@@ -312,53 +282,6 @@ impl Store for SqliteStore {
         let vault = Arc::clone(&self.vault);
         self.readers
             .read(move |connection| claim::of_message(connection, &vault, application, message))
-            .await
-    }
-
-    async fn list_log(
-        &self,
-        application: ApplicationId,
-        filter: DeliveryFilter,
-        page: Page<DeliveryId>,
-    ) -> Result<DeliveryPage> {
-        self.readers
-            .read(move |connection| deliveries::list(connection, application, &filter, &page))
-            .await
-    }
-
-    async fn count_waiting(&self, application: ApplicationId, id: EndpointId) -> Result<u64> {
-        self.readers
-            .read(move |connection| deliveries::count_waiting(connection, application, id))
-            .await
-    }
-
-    async fn endpoint_hours(
-        &self,
-        application: ApplicationId,
-        since: Timestamp,
-    ) -> Result<Vec<EndpointHour>> {
-        self.writer
-            .write(Savepoint, move |batch| activity::of_application(batch, application, since))
-            .await
-    }
-
-    async fn traffic(
-        &self,
-        environment: &Arc<str>,
-        since: Timestamp,
-    ) -> Result<Vec<TrafficMinute>> {
-        let environment = Arc::clone(environment);
-        let read = move |batch: &mut Batch<'_>| {
-            activity::write(batch)?;
-            traffic::of_environment(batch.connection, &environment, since)
-        };
-        self.writer.write(Savepoint, read).await
-    }
-
-    async fn standing(&self, environment: &Arc<str>, limit: u32) -> Result<Standing> {
-        let environment = Arc::clone(environment);
-        self.readers
-            .read_all(move |connection| standing::of_environment(connection, &environment, limit))
             .await
     }
 

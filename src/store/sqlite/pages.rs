@@ -1,0 +1,91 @@
+//! The transitions of [`PageStore`], each handed to the writing thread or to a reader.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::batch::Batch;
+use super::writer::Care::Savepoint;
+use super::{SqliteStore, activity, deliveries, passes, standing, traffic};
+use crate::domain::{ApplicationId, DeliveryId, EndpointId, Pass, PassKind, Result, Timestamp};
+use crate::store::{
+    DeliveryFilter, DeliveryPage, EndpointHour, Page, PageStore, Standing, TrafficMinute,
+};
+
+#[async_trait]
+impl PageStore for SqliteStore {
+    async fn create_pass(&self, pass: Pass, now: Timestamp) -> Result<()> {
+        self.writer.write(Savepoint, move |batch| passes::create(batch, &pass, now)).await
+    }
+
+    async fn find_pass(
+        &self,
+        hash: [u8; 32],
+        kind: PassKind,
+        now: Timestamp,
+    ) -> Result<Option<Pass>> {
+        self.lookups.read(move |connection| passes::find(connection, hash, kind, now)).await
+    }
+
+    async fn redeem_link(&self, link: [u8; 32], session: [u8; 32], now: Timestamp) -> Result<Pass> {
+        self.writer.write(Savepoint, move |batch| passes::redeem(batch, link, session, now)).await
+    }
+
+    async fn delete_pass(&self, hash: [u8; 32]) -> Result<()> {
+        self.writer.write(Savepoint, move |batch| passes::delete(batch, hash)).await
+    }
+
+    async fn delete_passes_of(&self, environment: &Arc<str>, tenant: &str) -> Result<()> {
+        let (environment, tenant) = (Arc::clone(environment), tenant.to_owned());
+        self.writer
+            .write(Savepoint, move |batch| passes::delete_of_tenant(batch, &environment, &tenant))
+            .await
+    }
+
+    async fn list_log(
+        &self,
+        application: ApplicationId,
+        filter: DeliveryFilter,
+        page: Page<DeliveryId>,
+    ) -> Result<DeliveryPage> {
+        self.readers
+            .read(move |connection| deliveries::list(connection, application, &filter, &page))
+            .await
+    }
+
+    async fn count_waiting(&self, application: ApplicationId, id: EndpointId) -> Result<u64> {
+        self.readers
+            .read(move |connection| deliveries::count_waiting(connection, application, id))
+            .await
+    }
+
+    async fn endpoint_hours(
+        &self,
+        application: ApplicationId,
+        since: Timestamp,
+    ) -> Result<Vec<EndpointHour>> {
+        self.writer
+            .write(Savepoint, move |batch| activity::of_application(batch, application, since))
+            .await
+    }
+
+    async fn traffic(
+        &self,
+        environment: &Arc<str>,
+        since: Timestamp,
+    ) -> Result<Vec<TrafficMinute>> {
+        let environment = Arc::clone(environment);
+        let read = move |batch: &mut Batch<'_>| {
+            activity::write(batch)?;
+            traffic::of_environment(batch.connection, &environment, since)
+        };
+        self.writer.write(Savepoint, read).await
+    }
+
+    async fn standing(&self, environment: &Arc<str>, limit: u32) -> Result<Standing> {
+        let environment = Arc::clone(environment);
+        self.readers
+            .read_all(move |connection| standing::of_environment(connection, &environment, limit))
+            .await
+    }
+}
