@@ -2,7 +2,6 @@
 //! far it has come.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{
     ApplicationId, DeliveryState, Destination, Endpoint, EndpointId, ResendId, ThrottleRate,
@@ -23,10 +22,10 @@ pub const RESENT_PER_STEP_MAX: u32 = 200;
 
 /// Due deliveries of an endpoint beyond which its resend waits: what is published meanwhile waits
 /// behind no more than these.
-const DUE_MAX: u32 = 1_000;
+pub const RESEND_DUE_MAX: u32 = 1_000;
 
-/// For an endpoint with a rate, as many as it takes in this time.
-const DUE_MAX_TIME: Duration = Duration::from_secs(10);
+/// For an endpoint with a rate, as many as it takes in so many seconds.
+const RESEND_DUE_SECONDS: u32 = 10;
 
 /// What a resend sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,14 +184,10 @@ impl Resend {
 /// How many messages a step may send to an endpoint that has so many due, `None` where it has to
 /// wait. It waits until half of them are gone, so that steps are worth their while.
 pub fn resent_in_step(due: u32, rate: Option<ThrottleRate>) -> Option<u32> {
-    let in_time = |rate: ThrottleRate| u64::from(rate.get()) * DUE_MAX_TIME.as_secs();
-    let due_max = rate.map_or(u64::from(DUE_MAX), in_time).min(u64::from(DUE_MAX));
-    let due_max = u32::try_from(due_max).unwrap_or(DUE_MAX);
+    let in_time = |rate: ThrottleRate| u32::from(rate.get()).saturating_mul(RESEND_DUE_SECONDS);
+    let due_max = rate.map_or(RESEND_DUE_MAX, in_time).min(RESEND_DUE_MAX);
     (due <= due_max / 2).then(|| (due_max - due).min(RESENT_PER_STEP_MAX))
 }
-
-/// Up to where due deliveries of an endpoint are counted: more make no difference.
-pub const RESEND_DUE_COUNTED_MAX: u32 = DUE_MAX;
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ use super::writer::Care::Savepoint;
 use super::{SqliteStore, endpoints, messages};
 use crate::domain::{
     DeliveryState, Destination, Endpoint, EndpointId, EndpointState, Error, ErrorCode, MessageId,
-    RESEND_DUE_COUNTED_MAX, RESENDS_PER_ENDPOINT_MAX, RESENDS_RUNNING_MAX,
+    RESEND_DUE_MAX, RESENDS_PER_ENDPOINT_MAX, RESENDS_RUNNING_MAX,
     RESENDS_RUNNING_PER_APPLICATION_MAX, Reference, Resend, ResendId, ResendKind, ResendScope,
     ResendState, Result, Timestamp, resent_in_step,
 };
@@ -160,19 +160,19 @@ fn create(
 
 fn refuse_too_many(connection: &Connection, to: Destination) -> Fallible<()> {
     let mut select = connection.prepare_cached(
-        "SELECT count(*), total(application_id = ?1), total(endpoint_id = ?2)
+        "SELECT count(*), coalesce(sum(application_id = ?1), 0), coalesce(sum(endpoint_id = ?2), 0)
          FROM resends WHERE state = 0",
     )?;
-    let (all, own, same): (u32, f64, f64) = select
+    let (all, own, same): (u32, u32, u32) = select
         .query_row(params![to.application, to.endpoint], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
-    if same > 0.0 {
+    if same > 0 {
         let sentence = "Events are being sent to this endpoint again already: wait until that \
             has finished, or cancel it.";
         return Err(Error::conflict(sentence).into());
     }
-    if all >= RESENDS_RUNNING_MAX || own >= f64::from(RESENDS_RUNNING_PER_APPLICATION_MAX) {
+    if all >= RESENDS_RUNNING_MAX || own >= RESENDS_RUNNING_PER_APPLICATION_MAX {
         let sentence = "As many resends run already as may: wait until one has finished.";
         return Err(Error::new(ErrorCode::RateLimited, sentence).into());
     }
@@ -226,8 +226,7 @@ fn count_due(reader: &Connection, endpoint: EndpointId, now: Timestamp) -> Falli
         "SELECT count(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_pending
             WHERE endpoint_id = ?1 AND state = 0 AND next_at_us <= ?2 LIMIT ?3)",
     )?;
-    let counted =
-        select.query_row(params![endpoint, now, RESEND_DUE_COUNTED_MAX], |row| row.get(0))?;
+    let counted = select.query_row(params![endpoint, now, RESEND_DUE_MAX], |row| row.get(0))?;
     Ok(counted)
 }
 
