@@ -1,10 +1,13 @@
 //! Sending many events of an endpoint again. It runs in the background; to Svix clients it is a
 //! background task, of which there are no others.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -38,13 +41,19 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 
 /// A span of time.
 #[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct SpanIn {
     /// Events published at this RFC 3339 time or later.
     since: String,
     /// Events published before this RFC 3339 time; all there are unless told.
     until: Option<String>,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    unknown: Unknown,
 }
+
+/// Fields that a request should not have: who misspells one would send more than they want.
+type Unknown = BTreeMap<String, IgnoredAny>;
 
 impl SpanIn {
     fn scope(
@@ -57,6 +66,9 @@ impl SpanIn {
         let until = self.until.as_deref().map(|until| time(&mut checks, "until", until));
         if until.is_some_and(|until| until <= since) {
             checks.refuse("until", "Must be later than `since`");
+        }
+        for name in self.unknown.keys() {
+            checks.refuse_at(vec![name.clone()], "There is no such field");
         }
         checks.finish()?;
         Ok(ResendScope { kind, since, until, filter })
@@ -73,7 +85,7 @@ fn time(checks: &mut Checks, field: &str, text: &str) -> Timestamp {
 
 /// What to send again of all that was sent.
 #[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct ReplayIn {
     /// Events published at this RFC 3339 time or later.
     since: String,
@@ -89,6 +101,9 @@ struct ReplayIn {
     status: Option<u8>,
     /// Not supported: it is refused rather than passed over.
     status_code_class: Option<u16>,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    unknown: Unknown,
 }
 
 impl ReplayIn {
@@ -111,7 +126,7 @@ impl ReplayIn {
         }
         let event_types = self.event_types.unwrap_or_default();
         let filter = ResendFilter { event_types, channel: self.channel, tag: self.tag, succeeded };
-        let span = SpanIn { since: self.since, until: self.until };
+        let span = SpanIn { since: self.since, until: self.until, unknown: self.unknown };
         span.scope(ResendKind::Replay, filter, checks)
     }
 }

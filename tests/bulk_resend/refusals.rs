@@ -42,12 +42,10 @@ async fn what_makes_no_sense_is_refused_with_its_field() {
         refused(world.ask(&endpoint, "bulk-replay", input).await, field);
     }
     for action in ACTIONS {
-        for (input, word) in
-            [(json!({}), "since"), (json!({ "since": since, "sinec": 1 }), "sinec")]
-        {
-            let answer = world.ask(&endpoint, action, input).await;
-            assert!(answer.status == 422 && answer.text.contains(word), "{}", answer.text);
-        }
+        let answer = world.ask(&endpoint, action, json!({})).await;
+        assert!(answer.status == 422 && answer.text.contains("since"), "{}", answer.text);
+        let misspelt = json!({ "since": since, "untill": since });
+        refused(world.ask(&endpoint, action, misspelt).await, "untill");
     }
     let text = world.ask(&endpoint, "recover", Value::Null).await;
     assert_eq!(text.status, 400, "{}", text.text);
