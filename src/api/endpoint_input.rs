@@ -242,6 +242,10 @@ fn check_url(
     }
     let verdict = match Url::parse(text) {
         Ok(url) => environment.guard.check_url(&url, transport, environment.https_only()),
+        Err(_) if text.trim().is_empty() => Err("A URL is required.".to_owned()),
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            Err("Must be a whole URL, such as https://example.com/webhooks".to_owned())
+        }
         Err(error) => Err(format!("Not a URL: {error}")),
     };
     if let Err(reason) = verdict {

@@ -27,8 +27,12 @@ fn what_is_shown_is_the_request_and_programs_that_run() {
     let text = example(&asked).unwrap();
     assert!(text.starts_with("POST /hook?x=1 HTTP/1.1\nhost: shop.example:8443\ncontent-type: application/json\nx-signature: "), "{text}");
     assert!(text.contains("\n\n{\"data\":{\"agent\":"));
-    let (_, programs) = text.split_once("-- Python ").unwrap();
-    let (python, node) = programs.split_once("-- Node.js ").unwrap();
+    let (_, programs) = text.split_once("-- Node.js ").unwrap();
+    let (node, programs) = programs.split_once("\n-- Python ").unwrap();
+    let (python, programs) = programs.split_once("\n-- PHP ").unwrap();
+    for start in ["\n-- Ruby ", "\n-- Go ", "\n-- Java "] {
+        assert_eq!(programs.matches(start).count(), 1, "{programs}");
+    }
     for (interpreter, flag, program) in [("python3", "-c", python), ("node", "-e", node)] {
         let (_, program) = program.split_once('\n').unwrap();
         let output = Command::new(interpreter).args([flag, program]).output().unwrap();

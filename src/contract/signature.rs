@@ -136,7 +136,7 @@ impl Algorithm {
         matches!(self, Sha256 | Sha384 | Sha512 | Sha1 | Md5)
     }
 
-    /// The hash function's name, as Python and Node call it; `None` where there is none.
+    /// The hash function's name, as Python, Node and PHP call it; `None` where there is none.
     pub(super) const fn hash_name(self) -> Option<&'static str> {
         Some(match self {
             Algorithm::HmacSha256 | Algorithm::Sha256 => "sha256",

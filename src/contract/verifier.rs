@@ -2,12 +2,19 @@
 //! them: from the contract itself, so that they can't say anything else than the server does.
 
 mod expression;
+mod go;
+mod header;
+mod java;
+mod literal;
 mod node;
+mod php;
 mod python;
+mod ruby;
 
-use std::fmt::Write as _;
+use url::Position;
 
 use self::expression::{Piece, pieces};
+use self::header::{Fields, Form};
 use super::encoding::Encoding;
 use super::secret::{SecretEncoding, SecretKey, SecretKind};
 use super::signature::{Algorithm, Signature, SignedBy};
@@ -17,24 +24,40 @@ use crate::domain::SecretText;
 /// A language that a verifying program can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
-    Python,
     Node,
+    Python,
+    Php,
+    Ruby,
+    Go,
+    Java,
 }
 
 impl Language {
-    pub const ALL: [Language; 2] = [Language::Python, Language::Node];
+    /// In the order in which they are shown.
+    pub const ALL: [Language; 6] = [
+        Language::Node,
+        Language::Python,
+        Language::Php,
+        Language::Ruby,
+        Language::Go,
+        Language::Java,
+    ];
 
     pub const fn title(self) -> &'static str {
         match self {
-            Language::Python => "Python",
             Language::Node => "Node.js",
+            Language::Python => "Python",
+            Language::Php => "PHP",
+            Language::Ruby => "Ruby",
+            Language::Go => "Go",
+            Language::Java => "Java",
         }
     }
 
     const fn comment(self) -> &'static str {
         match self {
-            Language::Python => "#",
-            Language::Node => "//",
+            Language::Python | Language::Ruby => "#",
+            Language::Node | Language::Php | Language::Go | Language::Java => "//",
         }
     }
 }
@@ -59,34 +82,72 @@ enum Part {
     Field(usize),
 }
 
+/// What a signature is, with the hash function's name as PHP, Python and Node write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Hmac(&'static str),
+    Digest(&'static str),
+    Ed25519,
+    Token,
+}
+
 /// What a verifying program has to do for one signature header.
 struct Plan {
     /// The header, in lower case.
     header: String,
-    algorithm: Algorithm,
+    proof: Proof,
     encoding: Encoding,
     parts: Vec<Part>,
-    /// A regular expression for the whole header, in the syntax that Python and JavaScript
-    /// share. The signatures are its group number `group`.
-    pattern: String,
-    group: usize,
-    /// What stands between several signatures; `None` where there is only one.
-    separator: Option<String>,
-    /// What stands between these signatures and others in the same header.
-    shared: Option<String>,
+    form: Form,
 }
 
-/// What the programs of both languages need to know beside the plans.
+/// How bytes are written behind a prefix.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alphabet {
+    Hex,
+    Base64,
+    /// With padding or without.
+    Base64url,
+}
+
+impl Alphabet {
+    /// The one in which a signature is read.
+    const fn of(encoding: Encoding) -> Alphabet {
+        match encoding {
+            Encoding::Hex | Encoding::HexUpper => Alphabet::Hex,
+            Encoding::Base64 | Encoding::Base64Unpadded => Alphabet::Base64,
+            Encoding::Base64url | Encoding::Base64urlUnpadded => Alphabet::Base64url,
+        }
+    }
+}
+
+/// What the key is made from.
+enum Key<'a> {
+    /// The secret's text.
+    Text,
+    /// The secret's digest by this hash function.
+    Digest(&'static str),
+    /// The bytes that are written behind the prefix: of a public key, where a plan's proof
+    /// needs one.
+    Decoded(&'a str, Alphabet),
+}
+
+/// What the programs of all languages say.
 struct Program<'a> {
     plans: Vec<Plan>,
-    prefix: &'a str,
-    encoding: SecretEncoding,
-    key: SecretKey,
-    sorts_queries: bool,
+    key: Key<'a>,
     /// Whether the content has a time in it that a receiver should look at.
     is_timed: bool,
-    request: &'a WireRequest,
+    request: Example,
     secret: &'a str,
+}
+
+/// The request that a program verifies at its end.
+struct Example {
+    method: String,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: String,
 }
 
 impl Contract {
@@ -106,24 +167,43 @@ impl Contract {
             Ok(plans) => plans,
             Err(why) => return Some(regret(language, &why)),
         };
-        let pair = self.secret.key_pair.as_ref();
-        let pair = pair.filter(|_| self.secret.kind_of(secret.expose()) == SecretKind::Ed25519);
         let known = self.secret.known(secret).unwrap_or_else(|| SecretText::new(""));
-        let parts = || plans.iter().flat_map(|plan| &plan.parts);
         let program = Program {
-            sorts_queries: parts().any(|part| *part == Part::SortedQuery),
-            is_timed: self.signatures.iter().any(|s| s.content.source().contains("timestamp")),
             plans,
-            prefix: pair.map_or(&self.secret.prefix, |pair| &pair.public_prefix),
-            encoding: pair.map_or(self.secret.encoding, |pair| pair.encoding),
-            key: self.secret.key,
-            request,
+            key: self.verifying_key(secret),
+            is_timed: self.signatures.iter().any(|s| s.content.source().contains("timestamp")),
+            request: Example::of(request),
             secret: known.expose(),
         };
         Some(match language {
-            Language::Python => python::write(&program),
             Language::Node => node::write(&program),
+            Language::Python => python::write(&program),
+            Language::Php => php::write(&program),
+            Language::Ruby => ruby::write(&program),
+            Language::Go => go::write(&program),
+            Language::Java => java::write(&program),
         })
+    }
+
+    /// What the receiver who knows this secret checks with.
+    fn verifying_key(&self, secret: &SecretText) -> Key<'_> {
+        let rules = &self.secret;
+        let decoded = |prefix, encoding| match encoding {
+            SecretEncoding::Hex => Key::Decoded(prefix, Alphabet::Hex),
+            SecretEncoding::Base64 => Key::Decoded(prefix, Alphabet::Base64),
+            SecretEncoding::Base64url => Key::Decoded(prefix, Alphabet::Base64url),
+            // A text has no bytes behind it: no contract with such a key is loaded.
+            SecretEncoding::Alphanumeric | SecretEncoding::Text => Key::Text,
+        };
+        match (rules.kind_of(secret.expose()), &rules.key_pair) {
+            (SecretKind::Ed25519, Some(pair)) => decoded(&pair.public_prefix, pair.encoding),
+            _ => match rules.key {
+                SecretKey::Text => Key::Text,
+                SecretKey::Sha1 => Key::Digest("sha1"),
+                SecretKey::Sha256 => Key::Digest("sha256"),
+                SecretKey::Decoded => decoded(&rules.prefix, rules.encoding),
+            },
+        }
     }
 
     /// What there is to check for a receiver who knows a secret of this kind.
@@ -152,25 +232,21 @@ impl Contract {
     }
 
     fn plan(&self, signature: &Signature) -> Result<Plan, String> {
-        let shared = self.shared(signature);
-        let pattern = pattern(signature, shared.as_deref())?;
+        let (form, fields) = header::form(signature, self.shared(signature).as_deref())?;
         let content = pieces(signature.content.source())?;
         let parts: Result<Vec<Part>, String> =
-            content.into_iter().map(|piece| self.part(piece, &pattern.fields)).collect();
+            content.into_iter().map(|piece| self.part(piece, &fields)).collect();
         Ok(Plan {
             header: signature.header.as_ref().map(ToString::to_string).unwrap_or_default(),
-            algorithm: signature.algorithm,
+            proof: Proof::of(signature.algorithm),
             encoding: signature.encoding,
             parts: parts?,
-            pattern: pattern.text,
-            group: pattern.group,
-            separator: pattern.separator,
-            shared,
+            form,
         })
     }
 
     /// Where a receiver finds a piece of the content.
-    fn part(&self, piece: Piece, fields: &[(String, usize)]) -> Result<Part, String> {
+    fn part(&self, piece: Piece, fields: &Fields) -> Result<Part, String> {
         let expression = match piece {
             Piece::Literal(text) => return Ok(Part::Literal(text)),
             Piece::Expression(expression) => expression,
@@ -220,98 +296,129 @@ impl Contract {
     }
 }
 
-/// How a signature header is taken apart.
-struct Pattern {
-    text: String,
-    group: usize,
-    separator: Option<String>,
-    /// Other things in the header, with the numbers of their groups.
-    fields: Vec<(String, usize)>,
+impl Proof {
+    fn of(algorithm: Algorithm) -> Proof {
+        match algorithm.hash_name() {
+            Some(hash) if algorithm.is_plain_digest() => Proof::Digest(hash),
+            Some(hash) => Proof::Hmac(hash),
+            None if algorithm == Algorithm::Ed25519 => Proof::Ed25519,
+            None => Proof::Token,
+        }
+    }
 }
 
-fn pattern(signature: &Signature, shared: Option<&str>) -> Result<Pattern, String> {
-    let mut pattern =
-        Pattern { text: String::new(), group: 0, separator: None, fields: Vec::new() };
-    if let Some(separator) = shared {
-        pattern.text.push_str("(?:.*?");
-        escape_into(&mut pattern.text, separator);
-        pattern.text.push_str(")??");
+impl Plan {
+    /// What stands before and behind the signature in an entry of the header.
+    fn around(&self) -> (&str, &str) {
+        match &self.form {
+            Form::Entries { before, after, .. } => (before, after),
+            Form::Pattern(_) => ("", ""),
+        }
     }
-    let one = match signature.algorithm {
-        Algorithm::Token => "(.+)",
-        _ => "([A-Za-z0-9+/=_-]+)",
-    };
-    let mut groups = 0;
-    for piece in pieces(signature.format.source())? {
-        let expression = match piece {
-            Piece::Literal(text) => {
-                escape_into(&mut pattern.text, &text);
-                continue;
-            }
-            Piece::Expression(expression) => expression,
+
+    /// What stands from signature to signature; `None` where there is only one.
+    fn between(&self) -> Option<&str> {
+        match &self.form {
+            Form::Entries { between, .. } => between.as_deref(),
+            Form::Pattern(pattern) => pattern.separator.as_deref(),
+        }
+    }
+
+    /// Where what a pattern finds between two separators has to be cut off.
+    fn cut(&self) -> Option<&str> {
+        match &self.form {
+            Form::Pattern(pattern) if pattern.separator.is_some() => pattern.shared.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The whole entry, where `signature` is an expression for the signature.
+    fn entry(&self, language: Language, signature: &str, plus: &str) -> String {
+        let (before, after) = self.around();
+        let literal = |text: &str| (!text.is_empty()).then(|| language.literal(text));
+        let all = [literal(before), Some(signature.to_owned()), literal(after)];
+        all.into_iter().flatten().collect::<Vec<_>>().join(plus)
+    }
+
+    /// The content: texts that stand side by side, joined with `plus` and handed to `encoded`,
+    /// and the body's bytes.
+    fn runs(
+        &self,
+        text: impl Fn(&Part) -> String,
+        plus: &str,
+        encoded: impl Fn(&str, usize) -> String,
+    ) -> Vec<String> {
+        let runs = self.parts.chunk_by(|one, next| *one != Part::Body && *next != Part::Body);
+        let run = |run: &[Part]| match run {
+            [Part::Body] => "body".to_owned(),
+            texts => encoded(&texts.iter().map(&text).collect::<Vec<_>>().join(plus), texts.len()),
         };
-        groups += 1;
-        let list = expression.strip_prefix("signatures|join(").and_then(|r| r.strip_suffix(')'));
-        let separator = list.map(|quoted| expression::unquote(quoted).ok_or("the separator"));
-        match (expression.as_str(), separator) {
-            ("signature", _) if pattern.group == 0 => {
-                pattern.text.push_str(one);
-                pattern.group = groups;
-            }
-            (_, Some(Ok(separator))) if pattern.group == 0 && !separator.is_empty() => {
-                pattern.text.push_str("(.+)");
-                pattern.group = groups;
-                pattern.separator = Some(separator);
-            }
-            (_, None) => {
-                pattern.text.push_str("([^,;\\s]+)");
-                pattern.fields.push((expression, groups));
-            }
-            _ => return Err(format!("its header is written in an unusual way: {expression}")),
+        runs.map(run).collect()
+    }
+}
+
+impl Program<'_> {
+    /// The lines of all plans, for languages whose blocks have names of their own. Where there
+    /// are several, each is in a block that begins `at` this place, `step` further in.
+    fn blocks(&self, at: &str, step: &str, mut write: impl FnMut(&mut String, &Plan)) -> String {
+        let mut out = String::new();
+        if let [plan] = self.plans.as_slice() {
+            write(&mut out, plan);
+            return out;
+        }
+        for plan in &self.plans {
+            let mut lines = String::new();
+            write(&mut lines, plan);
+            let inner: String = lines.lines().flat_map(|line| [step, line, "\n"]).collect();
+            out.extend([at, "{\n", &inner, at, "}\n"]);
+        }
+        out
+    }
+
+    fn uses(&self, part: &Part) -> bool {
+        self.plans.iter().any(|plan| plan.parts.contains(part))
+    }
+
+    fn proves(&self, matches: impl Fn(Proof) -> bool) -> bool {
+        self.plans.iter().any(|plan| matches(plan.proof))
+    }
+
+    /// Whether a proof has a key beside the content.
+    fn has_key(&self) -> bool {
+        self.proves(|proof| matches!(proof, Proof::Hmac(_) | Proof::Ed25519))
+    }
+}
+
+impl Example {
+    fn of(request: &WireRequest) -> Example {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = request.headers.iter();
+        Example {
+            method: request.method.to_string(),
+            url: request.url[..Position::AfterQuery].to_owned(),
+            headers: headers
+                .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+                .collect(),
+            body: text(&request.body),
         }
     }
-    if let Some(separator) = shared {
-        pattern.text.push_str("(?:");
-        escape_into(&mut pattern.text, separator);
-        pattern.text.push_str(".*)?");
-    }
-    if pattern.group == 0 {
-        return Err("its header has no signature in it".to_owned());
-    }
-    Ok(pattern)
 }
 
-/// Escapes a text for a regular expression of either language.
-fn escape_into(pattern: &mut String, text: &str) {
-    for character in text.chars() {
-        let plain = character.is_alphanumeric() || matches!(character, ' ' | '_' | '=' | ',' | ':');
-        if !plain {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-}
+/// What every program says of a signed time.
+const TIMED: &str = "The time is signed too: refuse it if it is more than five minutes away.";
 
-/// A text as a literal of either language. What JSON escapes, both read back.
-fn literal(text: &str) -> String {
-    let mut quoted = Vec::with_capacity(text.len() + 2);
-    super::json::write_string(text.as_bytes(), &mut quoted);
-    String::from_utf8_lossy(&quoted).into_owned()
-}
+/// What every program says of its arguments.
+const ARGUMENTS: &str = "headers: names in lower case; body: the bytes, before any parsing.";
 
-/// The headers of the example that a receiver would look at, one entry a line.
-fn header_entries(program: &Program<'_>) -> String {
-    let mut lines = String::new();
-    for (name, value) in &program.request.headers {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        // Writing to a string can't fail.
-        let _ = writeln!(lines, "    {}: {},", literal(name.as_str()), literal(&value));
-    }
-    lines
-}
-
+/// Comments alone. The reason may quote the contract, so that nothing may stay in it that ends
+/// a comment in any of the languages.
 fn regret(language: Language, why: &str) -> String {
     let comment = language.comment();
+    let why: String = why
+        .chars()
+        .map(|c| if c == '\\' || c.is_whitespace() || c.is_control() { ' ' } else { c })
+        .collect();
+    let why = why.replace("?>", "? >");
     format!(
         "{comment} No program can be written for this contract's signature:\n{comment} {why}.\n"
     )

@@ -20,7 +20,7 @@ use crate::domain::{
 use crate::store::{DeliveryFilter, DeliveryLine, DeliveryPage, DeliveryResult, LastAttempt, Page};
 
 /// Deliveries on a page.
-const DELIVERIES_PER_PAGE: u32 = 50;
+const DELIVERIES_PER_PAGE: u32 = 40;
 
 pub(super) fn router() -> Router<Pages> {
     Router::new().route("/env/{environment}/app/{application}/deliveries", get(list))
@@ -213,12 +213,13 @@ fn error(last: &LastAttempt) -> Option<String> {
     }
 }
 
-/// What an attempt brought, in a few words: for lists of attempts.
+/// What an attempt brought, in a few words that a sentence goes on from.
 pub(super) fn outcome_words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Answered(answer) => format!("The endpoint answered {}", answer.status),
         Outcome::Failed(failure) => {
-            failure.causes.first().cloned().unwrap_or_else(|| "No response".to_owned())
+            let cause = failure.causes.first().map(|cause| cause.trim_end_matches('.'));
+            cause.unwrap_or("No response").to_owned()
         }
     }
 }

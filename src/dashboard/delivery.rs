@@ -17,7 +17,7 @@ use super::form::Posted;
 use super::place::Place;
 use super::shell::{Section, Shell};
 use super::webhooks::Done;
-use super::{Pages, deliveries, html, webhooks, words};
+use super::{Pages, deliveries, html, webhook, webhooks, words};
 use crate::contract::RenderInput;
 use crate::domain::{
     AttemptId, Auth, DeliveryState, Endpoint, EndpointId, Error, Failure, FailureKind, Message,
@@ -418,7 +418,7 @@ fn why_not(message: &Message, endpoint: &Endpoint) -> Vec<String> {
     }
     let group = message.event_group.as_deref();
     if !endpoint.subscription.takes(&message.event_type, group) {
-        let taken = webhooks::events(&endpoint.subscription);
+        let taken = webhook::events(endpoint).join(", ");
         reasons.push(format!(
             "The webhook doesn’t subscribe to {}. It takes: {taken}.",
             message.event_type

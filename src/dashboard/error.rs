@@ -13,7 +13,7 @@ use crate::domain::{Error, ErrorCode};
 pub(super) enum PageError {
     /// Nobody is signed in.
     SignIn {
-        /// Where they wanted to go.
+        /// Where they wanted to go: path and query below `/dashboard`.
         next: Option<String>,
     },
     Failed(Error),
@@ -40,8 +40,8 @@ impl IntoResponse for PageError {
         match self {
             PageError::SignIn { next } => {
                 let mut query = url::form_urlencoded::Serializer::new(String::new());
-                if let Some(next) = next.filter(|next| next != "/" && next != "/dashboard") {
-                    query.append_pair("next", &next);
+                if let Some(next) = next.filter(|next| next != "/") {
+                    query.append_pair("next", &format!("/dashboard{next}"));
                 }
                 let query = query.finish();
                 let mark = if query.is_empty() { "" } else { "?" };

@@ -116,11 +116,13 @@ pub fn service(parts: ApiParts, mut settings: DashboardSettings) -> Router {
     Router::new().nest("/dashboard", inside).fallback_service(rest)
 }
 
-/// Leads people to the pages who only typed the server's name. For programs there is nothing.
+/// Leads people to the pages who only typed the server's name, or the pages' with a slash. For
+/// programs there is nothing.
 async fn greet(request: Request, next: Next) -> Response {
     let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let is_browser = accepts.is_some_and(|accepts| accepts.contains("text/html"));
-    if request.uri().path() == "/" && request.method() == Method::GET && is_browser {
+    let is_door = matches!(request.uri().path(), "/" | "/dashboard/");
+    if is_door && request.method() == Method::GET && is_browser {
         return Redirect::to("/dashboard").into_response();
     }
     next.run(request).await

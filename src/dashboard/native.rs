@@ -36,6 +36,19 @@ impl Place {
     }
 }
 
+/// The fields of the webhook's form, in its order.
+const ORDER: [&str; 9] = [
+    "name",
+    "transport",
+    "method",
+    "url",
+    "auth",
+    "headers",
+    "secret",
+    "filterTypes",
+    "filterGroups",
+];
+
 /// What the API found wrong with a form's fields, so that it can be said beside them.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
@@ -52,7 +65,11 @@ impl Refusal {
         use crate::domain::ErrorCode::{BadRequest, Conflict, Unavailable, Validation};
         if !error.fields.is_empty() {
             let fields = error.fields.into_iter().map(|field| (name(&field), field.message));
-            return Ok(Refusal { fields: fields.collect() });
+            let mut fields: Vec<(String, String)> = fields.collect();
+            fields.sort_by_key(|(name, _)| {
+                ORDER.iter().position(|one| name.starts_with(one)).unwrap_or(ORDER.len())
+            });
+            return Ok(Refusal { fields });
         }
         match error.code {
             Conflict | BadRequest | Validation | Unavailable => {

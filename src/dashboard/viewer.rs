@@ -1,8 +1,8 @@
 //! Who looks: the session behind a browser's cookie.
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{Method, header};
 use sha2::{Digest, Sha256};
 
 use super::Pages;
@@ -56,7 +56,9 @@ impl FromRequestParts<Pages> for Viewer {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, pages: &Pages) -> Result<Viewer, PageError> {
-        let next = parts.uri.path_and_query().map(ToString::to_string);
+        // Where a form was sent to there may be nothing to look at.
+        let next = (parts.method == Method::GET).then(|| parts.uri.path_and_query()).flatten();
+        let next = next.map(ToString::to_string);
         match viewer(parts, pages).await? {
             Some(viewer) => Ok(viewer),
             None => Err(PageError::SignIn { next }),

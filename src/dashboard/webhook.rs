@@ -127,7 +127,8 @@ fn method(endpoint: &Endpoint) -> String {
     }
 }
 
-fn events(endpoint: &Endpoint) -> Vec<String> {
+/// What a webhook takes, each by its name.
+pub(super) fn events(endpoint: &Endpoint) -> Vec<String> {
     let groups = endpoint.subscription.groups().unwrap_or_default();
     let groups = groups.iter().map(|group| format!("All of {group}"));
     let types = endpoint.subscription.types().unwrap_or_default();

@@ -362,6 +362,7 @@ async fn delete(
     Path((_, _, webhook)): At,
     Posted(Typed { name }): Posted<Typed>,
 ) -> PageResult {
+    place.require_change()?;
     let endpoint = place.endpoint(&pages, &webhook).await?;
     if name.trim() != webhooks::name(&endpoint) {
         return delete_page(&pages, &place, &endpoint, Some(name)).await;

@@ -105,7 +105,7 @@ impl Fields {
     fn input(&self, offer: &Offer, was: Option<&Endpoint>) -> Value {
         let mut input = Map::new();
         let mut set = |name: &str, value: Value| drop(input.insert(name.to_owned(), value));
-        set("url", json!(self.url));
+        set("url", json!(self.url.trim()));
         set("name", json!(self.name));
         if offer.transports.len() > 1 {
             set("transport", json!(self.transport));

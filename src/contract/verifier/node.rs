@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Part, Plan, Program, header_entries, literal};
-use crate::contract::{Algorithm, Encoding, SecretEncoding, SecretKey};
+use super::header::Form;
+use super::{ARGUMENTS, Alphabet, Key, Language, Part, Plan, Program, Proof, TIMED};
+use crate::contract::Encoding;
 
 const SORTED_QUERY: &str = r#"
 // JavaScript sorts texts by UTF-16 code units; what is signed is sorted by UTF-8 bytes.
@@ -21,121 +22,145 @@ function normalizedQuery(query) {
 }
 "#;
 
+const SAME: &str = r#"
+function same(expected, given) {
+  const [a, b] = [Buffer.from(expected), Buffer.from(given)];
+  return a.length === b.length && crypto.timingSafeEqual(a, b);
+}
+"#;
+
 pub(super) fn write(program: &Program<'_>) -> String {
     let mut out = String::from("const crypto = require(\"node:crypto\");\n");
-    if program.sorts_queries {
+    if program.uses(&Part::SortedQuery) {
         out.push_str(SORTED_QUERY);
+    }
+    if program.proves(|proof| proof != Proof::Ed25519) {
+        out.push_str(SAME);
     }
     out.push_str(&verify(program));
     out.push_str(&example(program));
     out
 }
 
-fn verify(program: &Program<'_>) -> String {
-    let mut out = String::from(
-        r#"
-const same = (a, b) => a.length === b.length && crypto.timingSafeEqual(a, b);
+fn literal(text: &str) -> String {
+    Language::Node.literal(text)
+}
 
-// headers: names in lower case; body: the bytes, before any parsing.
-function verify(secret, method, url, headers, body) {
-"#,
-    );
-    let _ = writeln!(out, "  const key = {};", key(program));
-    out.push_str("  const [baseUrl, query = \"\"] = url.split(/\\?(.*)/s);\n");
-    out.push_str("  let match, content, expected;\n");
-    for plan in &program.plans {
-        write_plan(&mut out, plan);
+fn verify(program: &Program<'_>) -> String {
+    let mut out =
+        format!("\n// {ARGUMENTS}\nfunction verify(secret, method, url, headers, body) {{\n");
+    if program.has_key() {
+        let _ = writeln!(out, "  const key = {};", key(program));
     }
+    if [Part::Url, Part::Query, Part::SortedQuery].iter().any(|part| program.uses(part)) {
+        out.push_str("  const [baseUrl, query = \"\"] = url.split(/\\?(.*)/s);\n");
+    }
+    out.push_str(&program.blocks("  ", "  ", write_plan));
     if program.is_timed {
-        out.push_str(
-            "  // The time is signed too: refuse it if it is more than five minutes away.\n",
-        );
+        let _ = writeln!(out, "  // {TIMED}");
     }
     out.push_str("  return true;\n}\n");
     out
 }
 
 fn key(program: &Program<'_>) -> String {
-    // JavaScript counts UTF-16 code units.
-    let rest = format!("secret.slice({})", program.prefix.encode_utf16().count());
-    if program.plans.iter().any(|plan| plan.algorithm == Algorithm::Ed25519) {
-        let encoding = match program.encoding {
-            SecretEncoding::Hex => "hex",
-            SecretEncoding::Base64url => "base64url",
-            _ => "base64",
-        };
+    let (prefix, alphabet) = match &program.key {
+        Key::Text => return "secret".to_owned(),
+        Key::Digest(hash) => {
+            return format!("crypto.createHash(\"{hash}\").update(secret).digest()");
+        }
+        Key::Decoded(prefix, alphabet) => (*prefix, alphabet),
+    };
+    let rest = match prefix {
+        "" => "secret".to_owned(),
+        prefix => format!("secret.slice({}.length)", literal(prefix)),
+    };
+    let encoding = buffer_encoding(*alphabet);
+    let bytes = format!("Buffer.from({rest}, \"{encoding}\")");
+    if program.proves(|proof| proof == Proof::Ed25519) {
         return format!(
-            "crypto.createPublicKey({{ format: \"jwk\", key: {{ kty: \"OKP\", crv: \"Ed25519\",\n    \
-             x: Buffer.from({rest}, \"{encoding}\").toString(\"base64url\") }} }})"
+            "crypto.createPublicKey({{\n    format: \"jwk\",\n    \
+             key: {{ kty: \"OKP\", crv: \"Ed25519\", x: {bytes}.toString(\"base64url\") }},\n  }})"
         );
     }
-    match (program.key, program.encoding) {
-        (SecretKey::Decoded, SecretEncoding::Base64) => format!("Buffer.from({rest}, \"base64\")"),
-        (SecretKey::Decoded, SecretEncoding::Base64url) => {
-            format!("Buffer.from({rest}, \"base64url\")")
-        }
-        (SecretKey::Decoded, SecretEncoding::Hex) => format!("Buffer.from({rest}, \"hex\")"),
-        (SecretKey::Sha1, _) => "crypto.createHash(\"sha1\").update(secret).digest()".to_owned(),
-        (SecretKey::Sha256, _) => {
-            "crypto.createHash(\"sha256\").update(secret).digest()".to_owned()
-        }
-        _ => "Buffer.from(secret)".to_owned(),
-    }
+    bytes
 }
 
 fn write_plan(out: &mut String, plan: &Plan) {
-    let given = format!("match[{}]", plan.group);
-    let cut = match &plan.shared {
+    let header = format!("headers[{}] ?? \"\"", literal(&plan.header));
+    match &plan.form {
+        Form::Entries { .. } => {
+            let _ = writeln!(out, "  const given = {header};");
+        }
+        Form::Pattern(pattern) => {
+            let (text, group) = (pattern.text.replace('/', "\\/"), pattern.group);
+            let _ = writeln!(out, "  const match = /^{text}$/s.exec({header});");
+            let _ = writeln!(
+                out,
+                "  if (match === null) return false;\n  const given = match[{group}];"
+            );
+        }
+    }
+    if plan.proof != Proof::Token {
+        let runs = plan.runs(part, " + ", |texts, _| format!("Buffer.from({texts})"));
+        let content = match runs.as_slice() {
+            [one] => one.clone(),
+            several => format!("Buffer.concat([{}])", several.join(", ")),
+        };
+        let _ = writeln!(out, "  const content = {content};");
+    }
+    if plan.proof != Proof::Ed25519 {
+        let expected = plan.entry(Language::Node, &expected(plan), " + ");
+        let _ = writeln!(out, "  const expected = {expected};");
+    }
+    let cut = match plan.cut() {
         Some(separator) => format!("one.split({})[0]", literal(separator)),
         None => "one".to_owned(),
     };
-    let fits = |one: &str| match plan.algorithm {
-        Algorithm::Ed25519 => format!(
-            "crypto.verify(null, content, key, Buffer.from({one}, \"{}\"))",
-            node_encoding(plan.encoding)
-        ),
-        _ => format!("same(expected, Buffer.from({one}))"),
-    };
-    let same = match &plan.separator {
+    let valid = match plan.between() {
         Some(separator) => {
-            let separator = literal(separator);
-            format!("{given}.split({separator}).some((one) => {})", fits(&cut))
+            format!("given.split({}).some((one) => {})", literal(separator), valid(plan, &cut))
         }
-        None => fits(&given),
+        None => valid(plan, "given"),
     };
-    let parts: Vec<String> = plan.parts.iter().map(part).collect();
-    let _ = write!(
-        out,
-        r#"  match = /^{pattern}$/s.exec(headers[{header}] ?? "");
-  if (match === null) return false;
-  content = Buffer.concat([{parts}]);
-  expected = Buffer.from({expected});
-  if (!{same}) return false;
-"#,
-        pattern = plan.pattern,
-        header = literal(&plan.header),
-        parts = parts.join(", "),
-        expected = expected(plan),
-    );
+    let _ = writeln!(out, "  const valid = {valid};\n  if (!valid) return false;");
 }
 
-const fn node_encoding(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::Hex | Encoding::HexUpper => "hex",
-        Encoding::Base64 | Encoding::Base64Unpadded => "base64",
-        Encoding::Base64url | Encoding::Base64urlUnpadded => "base64url",
+/// Whether an entry of the header is as it should be.
+fn valid(plan: &Plan, one: &str) -> String {
+    if plan.proof != Proof::Ed25519 {
+        return format!("same(expected, {one})");
+    }
+    let encoding = buffer_encoding(Alphabet::of(plan.encoding));
+    let check = |signature: &str| {
+        format!("crypto.verify(null, content, key, Buffer.from({signature}, \"{encoding}\"))")
+    };
+    match plan.around().0 {
+        "" => check(one),
+        before => {
+            let before = literal(before);
+            let rest = format!("{one}.slice({before}.length)");
+            format!("{one}.startsWith({before}) && {}", check(&rest))
+        }
     }
 }
 
-/// The signature that should have come, from `key` and `content`.
+const fn buffer_encoding(alphabet: Alphabet) -> &'static str {
+    match alphabet {
+        Alphabet::Hex => "hex",
+        Alphabet::Base64 => "base64",
+        Alphabet::Base64url => "base64url",
+    }
+}
+
+/// The signature that should have come, as text.
 fn expected(plan: &Plan) -> String {
-    let code = match plan.algorithm.hash_name() {
-        None if plan.algorithm == Algorithm::Ed25519 => return "\"\"".to_owned(),
-        None => return "secret".to_owned(),
-        Some(hash) if plan.algorithm.is_plain_digest() => format!("createHash(\"{hash}\")"),
-        Some(hash) => format!("createHmac(\"{hash}\", key)"),
+    let code = match plan.proof {
+        Proof::Token | Proof::Ed25519 => return "secret".to_owned(),
+        Proof::Digest(hash) => format!("createHash(\"{hash}\")"),
+        Proof::Hmac(hash) => format!("createHmac(\"{hash}\", key)"),
     };
-    let encoding = node_encoding(plan.encoding);
+    let encoding = buffer_encoding(Alphabet::of(plan.encoding));
     let adjusted = match plan.encoding {
         Encoding::HexUpper => ".toUpperCase()",
         Encoding::Base64Unpadded => ".replace(/=+$/, \"\")",
@@ -148,39 +173,42 @@ fn expected(plan: &Plan) -> String {
 
 fn part(part: &Part) -> String {
     match part {
-        Part::Literal(text) => format!("Buffer.from({})", literal(text)),
+        Part::Literal(text) => literal(text),
         Part::Body => "body".to_owned(),
-        Part::Method => "Buffer.from(method)".to_owned(),
-        Part::Url => "Buffer.from(baseUrl)".to_owned(),
-        Part::FullUrl => "Buffer.from(url)".to_owned(),
-        Part::Host => "Buffer.from(new URL(url).host)".to_owned(),
-        Part::Path => "Buffer.from(new URL(url).pathname)".to_owned(),
-        Part::Secret => "Buffer.from(secret)".to_owned(),
-        Part::Query => "Buffer.from(query)".to_owned(),
-        Part::SortedQuery => "Buffer.from(normalizedQuery(query))".to_owned(),
-        Part::Header(name) => format!("Buffer.from(headers[{}] ?? \"\")", literal(name)),
-        Part::Field(group) => format!("Buffer.from(match[{group}])"),
+        Part::Method => "method".to_owned(),
+        Part::Url => "baseUrl".to_owned(),
+        Part::FullUrl => "url".to_owned(),
+        Part::Host => "new URL(url).host".to_owned(),
+        Part::Path => "new URL(url).pathname".to_owned(),
+        Part::Secret => "secret".to_owned(),
+        Part::Query => "query".to_owned(),
+        Part::SortedQuery => "normalizedQuery(query)".to_owned(),
+        Part::Header(name) => format!("(headers[{}] ?? \"\")", literal(name)),
+        Part::Field(group) => format!("match[{group}]"),
     }
 }
 
 fn example(program: &Program<'_>) -> String {
-    format!(
-        r#"
-const secret = {secret};
-const method = {method};
-const url = {url};
-const headers = {{
-{headers}}};
-const body = Buffer.from({body});
+    let request = &program.request;
+    let mut out = format!(
+        "\nconst secret = {};\nconst method = {};\nconst url = {};\nconst headers = {{\n",
+        literal(program.secret),
+        literal(&request.method),
+        literal(&request.url)
+    );
+    for (name, value) in &request.headers {
+        let _ = writeln!(out, "  {}: {},", literal(name), literal(value));
+    }
+    let _ = write!(
+        out,
+        r#"}};
+const body = Buffer.from({});
 
 const valid = verify(secret, method, url, headers, body);
 console.log(valid ? "The signature is valid." : "The signature is NOT valid.");
 process.exitCode = valid ? 0 : 1;
 "#,
-        secret = literal(program.secret),
-        method = literal(program.request.method.as_str()),
-        url = literal(program.request.url.as_str()),
-        headers = header_entries(program),
-        body = literal(&String::from_utf8_lossy(&program.request.body)),
-    )
+        literal(&request.body)
+    );
+    out
 }

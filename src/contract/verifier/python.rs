@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Part, Plan, Program, header_entries, literal};
-use crate::contract::{Encoding, SecretEncoding, SecretKey};
+use super::header::Form;
+use super::{ARGUMENTS, Alphabet, Key, Language, Part, Plan, Program, Proof, TIMED};
+use crate::contract::Encoding;
 
 const SORTED_QUERY: &str = r#"
 
@@ -20,7 +21,7 @@ def normalized_query(query):
 
 pub(super) fn write(program: &Program<'_>) -> String {
     let mut body = String::new();
-    if program.sorts_queries {
+    if program.uses(&Part::SortedQuery) {
         body.push_str(SORTED_QUERY);
     }
     body.push_str(&verify(program));
@@ -35,129 +36,143 @@ pub(super) fn write(program: &Program<'_>) -> String {
     out
 }
 
+fn literal(text: &str) -> String {
+    Language::Python.literal(text)
+}
+
 fn verify(program: &Program<'_>) -> String {
     let mut out = String::from("\n\ndef verify(secret, method, url, headers, body):\n");
-    out.push_str(
-        "    \"\"\"headers: names in lower case; body: the bytes, before any parsing.\"\"\"\n",
-    );
-    let _ = writeln!(out, "    key = {}", key(program));
-    out.push_str("    base_url, _, query = url.partition(\"?\")\n");
+    let _ = writeln!(out, "    \"\"\"{ARGUMENTS}\"\"\"");
+    if program.has_key() {
+        let _ = writeln!(out, "    key = {}", key(&program.key));
+    }
+    if [Part::Url, Part::Query, Part::SortedQuery].iter().any(|part| program.uses(part)) {
+        out.push_str("    base_url, _, query = url.partition(\"?\")\n");
+    }
     for plan in &program.plans {
         write_plan(&mut out, plan);
     }
     if program.is_timed {
-        out.push_str(
-            "    # The time is signed too: refuse it if it is more than five minutes away.\n",
-        );
+        let _ = writeln!(out, "    # {TIMED}");
     }
     out.push_str("    return True\n");
     out
 }
 
-fn key(program: &Program<'_>) -> String {
-    let rest = format!("secret[{}:]", program.prefix.chars().count());
-    match (program.key, program.encoding) {
-        (SecretKey::Decoded, SecretEncoding::Base64) => format!("base64.b64decode({rest})"),
-        (SecretKey::Decoded, SecretEncoding::Base64url) => {
-            format!("base64.urlsafe_b64decode({rest} + \"==\")")
-        }
-        (SecretKey::Decoded, SecretEncoding::Hex) => format!("bytes.fromhex({rest})"),
-        (SecretKey::Sha1, _) => "hashlib.sha1(secret.encode()).digest()".to_owned(),
-        (SecretKey::Sha256, _) => "hashlib.sha256(secret.encode()).digest()".to_owned(),
-        _ => "secret.encode()".to_owned(),
+fn key(key: &Key<'_>) -> String {
+    let (prefix, alphabet) = match key {
+        Key::Text => return "secret.encode()".to_owned(),
+        Key::Digest(hash) => return format!("hashlib.{hash}(secret.encode()).digest()"),
+        Key::Decoded(prefix, alphabet) => (*prefix, alphabet),
+    };
+    let rest = match prefix {
+        "" => "secret".to_owned(),
+        prefix => format!("secret[len({}):]", literal(prefix)),
+    };
+    match alphabet {
+        Alphabet::Base64 => format!("base64.b64decode({rest})"),
+        Alphabet::Base64url => format!("base64.urlsafe_b64decode({rest} + \"==\")"),
+        Alphabet::Hex => format!("bytes.fromhex({rest})"),
     }
 }
 
 fn write_plan(out: &mut String, plan: &Plan) {
-    let given = format!("match[{}]", plan.group);
-    let one = match &plan.shared {
-        Some(separator) => format!("one.split({})[0].encode()", literal(separator)),
-        None => "one.encode()".to_owned(),
-    };
-    let same = match &plan.separator {
-        Some(separator) => {
-            let separator = literal(separator);
-            format!(
-                "any(hmac.compare_digest(expected, {one}) for one in {given}.split({separator}))"
-            )
+    let header = format!("headers.get({}, \"\")", literal(&plan.header));
+    match &plan.form {
+        Form::Entries { .. } => {
+            let _ = writeln!(out, "    given = {header}");
         }
-        None => format!("hmac.compare_digest(expected, {given}.encode())"),
+        Form::Pattern(pattern) => {
+            let _ = writeln!(out, "    match = re.fullmatch({}, {header})", raw(&pattern.text));
+            out.push_str("    if match is None:\n        return False\n");
+            let _ = writeln!(out, "    given = match[{}]", pattern.group);
+        }
+    }
+    if plan.proof != Proof::Token {
+        let content = plan.runs(part, " + ", |texts, count| match count {
+            1 => format!("{texts}.encode()"),
+            _ => format!("({texts}).encode()"),
+        });
+        let _ = writeln!(out, "    content = {}", content.join(" + "));
+    }
+    let expected = plan.entry(Language::Python, &expected(plan), " + ");
+    let _ = writeln!(out, "    expected = {expected}");
+    let cut = plan.cut().map(|separator| format!(".split({})[0]", literal(separator)));
+    let same = |one: &str| format!("hmac.compare_digest(expected.encode(), {one}.encode())");
+    let valid = match plan.between() {
+        Some(separator) => {
+            let one = same(&format!("one{}", cut.unwrap_or_default()));
+            format!("any({one} for one in given.split({}))", literal(separator))
+        }
+        None => same("given"),
     };
-    let parts: Vec<String> = plan.parts.iter().map(part).collect();
-    let _ = write!(
-        out,
-        r#"    match = re.fullmatch(r"{pattern}", headers.get({header}, ""))
-    if match is None:
-        return False
-    content = {parts}
-    expected = {expected}.encode()
-    if not {same}:
-        return False
-"#,
-        pattern = plan.pattern,
-        header = literal(&plan.header),
-        parts = parts.join(" + "),
-        expected = expected(plan),
-    );
+    let _ = writeln!(out, "    if not {valid}:\n        return False");
 }
 
-/// The signature that should have come, from `key` and `content`.
+/// A regular expression as a raw literal, where it can be one.
+fn raw(pattern: &str) -> String {
+    if pattern.contains('"') { literal(pattern) } else { format!("r\"{pattern}\"") }
+}
+
+/// The signature that should have come, as text.
 fn expected(plan: &Plan) -> String {
-    let code = match plan.algorithm.hash_name() {
-        None => return "secret".to_owned(),
-        Some(hash) if plan.algorithm.is_plain_digest() => {
-            format!("hashlib.{hash}(content).digest()")
-        }
-        Some(hash) => format!("hmac.new(key, content, hashlib.{hash}).digest()"),
+    let code = match plan.proof {
+        Proof::Token | Proof::Ed25519 => return "secret".to_owned(),
+        Proof::Digest(hash) => format!("hashlib.{hash}(content)"),
+        Proof::Hmac(hash) => format!("hmac.new(key, content, hashlib.{hash})"),
     };
     match plan.encoding {
-        Encoding::Hex => format!("{code}.hex()"),
-        Encoding::HexUpper => format!("{code}.hex().upper()"),
-        Encoding::Base64 => format!("base64.b64encode({code}).decode()"),
-        Encoding::Base64Unpadded => format!("base64.b64encode({code}).decode().rstrip(\"=\")"),
-        Encoding::Base64url => format!("base64.urlsafe_b64encode({code}).decode()"),
+        Encoding::Hex => format!("{code}.hexdigest()"),
+        Encoding::HexUpper => format!("{code}.hexdigest().upper()"),
+        Encoding::Base64 => format!("base64.b64encode({code}.digest()).decode()"),
+        Encoding::Base64Unpadded => {
+            format!("base64.b64encode({code}.digest()).decode().rstrip(\"=\")")
+        }
+        Encoding::Base64url => format!("base64.urlsafe_b64encode({code}.digest()).decode()"),
         Encoding::Base64urlUnpadded => {
-            format!("base64.urlsafe_b64encode({code}).decode().rstrip(\"=\")")
+            format!("base64.urlsafe_b64encode({code}.digest()).decode().rstrip(\"=\")")
         }
     }
 }
 
 fn part(part: &Part) -> String {
     match part {
-        Part::Literal(text) => format!("{}.encode()", literal(text)),
+        Part::Literal(text) => literal(text),
         Part::Body => "body".to_owned(),
-        Part::Method => "method.encode()".to_owned(),
-        Part::Url => "base_url.encode()".to_owned(),
-        Part::FullUrl => "url.encode()".to_owned(),
-        Part::Host => "urllib.parse.urlsplit(url).netloc.encode()".to_owned(),
-        Part::Path => "urllib.parse.urlsplit(url).path.encode()".to_owned(),
-        Part::Secret => "secret.encode()".to_owned(),
-        Part::Query => "query.encode()".to_owned(),
-        Part::SortedQuery => "normalized_query(query).encode()".to_owned(),
-        Part::Header(name) => format!("headers.get({}, \"\").encode()", literal(name)),
-        Part::Field(group) => format!("match[{group}].encode()"),
+        Part::Method => "method".to_owned(),
+        Part::Url => "base_url".to_owned(),
+        Part::FullUrl => "url".to_owned(),
+        Part::Host => "urllib.parse.urlsplit(url).netloc".to_owned(),
+        Part::Path => "urllib.parse.urlsplit(url).path".to_owned(),
+        Part::Secret => "secret".to_owned(),
+        Part::Query => "query".to_owned(),
+        Part::SortedQuery => "normalized_query(query)".to_owned(),
+        Part::Header(name) => format!("headers.get({}, \"\")", literal(name)),
+        Part::Field(group) => format!("match[{group}]"),
     }
 }
 
 fn example(program: &Program<'_>) -> String {
-    format!(
-        r#"
-
-secret = {secret}
-method = {method}
-url = {url}
-headers = {{
-{headers}}}
-body = {body}.encode()
+    let request = &program.request;
+    let mut out = format!(
+        "\n\nsecret = {}\nmethod = {}\nurl = {}\nheaders = {{\n",
+        literal(program.secret),
+        literal(&request.method),
+        literal(&request.url)
+    );
+    for (name, value) in &request.headers {
+        let _ = writeln!(out, "    {}: {},", literal(name), literal(value));
+    }
+    let _ = write!(
+        out,
+        r#"}}
+body = {}.encode()
 
 valid = verify(secret, method, url, headers, body)
 print("The signature is valid." if valid else "The signature is NOT valid.")
 sys.exit(0 if valid else 1)
 "#,
-        secret = literal(program.secret),
-        method = literal(program.request.method.as_str()),
-        url = literal(program.request.url.as_str()),
-        headers = header_entries(program),
-        body = literal(&String::from_utf8_lossy(&program.request.body)),
-    )
+        literal(&request.body)
+    );
+    out
 }
