@@ -25,6 +25,8 @@ mod pages;
 mod people;
 #[path = "simulation/plan.rs"]
 mod plan;
+#[path = "simulation/resends.rs"]
+mod resends;
 #[path = "simulation/run.rs"]
 mod run;
 #[path = "simulation/store.rs"]

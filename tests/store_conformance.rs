@@ -3,6 +3,8 @@
 
 #[path = "store_conformance/ageing.rs"]
 mod ageing;
+#[path = "store_conformance/bulk_resending.rs"]
+mod bulk_resending;
 #[path = "store_conformance/claiming.rs"]
 mod claiming;
 #[path = "store_conformance/endpoints.rs"]
@@ -112,6 +114,15 @@ macro_rules! conformance {
             resending::a_pending_delivery_becomes_due_at_once,
             resending::an_endpoint_that_never_took_the_message_gets_it,
             resending::what_can_not_be_resent_is_refused,
+            bulk_resending::each_kind_sends_its_own_and_nothing_else,
+            bulk_resending::a_resend_keeps_to_its_time_and_its_filter,
+            bulk_resending::what_is_missing_is_what_the_endpoint_takes,
+            bulk_resending::steps_are_small_and_go_on_after_a_restart,
+            bulk_resending::an_ordered_endpoint_gets_them_in_order,
+            bulk_resending::a_cancelled_resend_queues_nothing_more,
+            bulk_resending::a_resend_ends_where_its_endpoint_does,
+            bulk_resending::only_so_many_run_at_a_time,
+            bulk_resending::resends_are_listed_for_whom_they_belong_to,
             stopping::a_discard_takes_what_waited_when_it_began_and_nothing_later,
             stopping::the_history_keeps_its_order_and_its_length,
             stopping::enabling_clears_the_health_and_says_that_it_resumed,

@@ -49,6 +49,7 @@ mod own_event_types;
 mod page;
 mod payload;
 mod portal;
+mod resend;
 pub mod server;
 
 pub use auth::{Authenticator, Caller};
@@ -155,6 +156,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(event_stream::router())
         .merge(operational::router())
         .merge(portal::router())
+        .merge(resend::router())
 }
 
 async fn unknown_path(request: Request) -> ApiError {

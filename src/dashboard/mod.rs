@@ -35,6 +35,8 @@ mod native;
 mod overview;
 mod palette;
 mod place;
+mod resend;
+mod resend_span;
 mod settings;
 mod shell;
 mod spark;
@@ -99,6 +101,7 @@ pub fn service(parts: ApiParts, mut settings: DashboardSettings) -> Router {
         .merge(webhook_form::router())
         .merge(webhook::router())
         .merge(webhook_actions::router())
+        .merge(resend::router())
         .merge(deliveries::router())
         .merge(delivery::router())
         .merge(live::router())

@@ -10,7 +10,7 @@ use super::place::Place;
 use super::shell::{Section, Shell};
 use super::spark::{self, Spark};
 use super::webhooks::{self, Done, StateTag};
-use super::{Pages, deliveries, html, words};
+use super::{Pages, deliveries, html, resend, words};
 use crate::contract::SecretOrigin;
 use crate::domain::{
     Auth, Endpoint, EndpointState, HistoryEntry, HistoryEvent, Reference, Result, Transport,
@@ -57,6 +57,7 @@ struct WebhookPage {
     created_at: String,
     spark: Spark,
     latest: Vec<deliveries::Line>,
+    resends: Vec<resend::Line>,
     history: Vec<Happened>,
 }
 
@@ -96,6 +97,7 @@ async fn show(
         created_at: words::exact(endpoint.created_at),
         spark,
         latest: latest.lines.iter().map(|line| deliveries::Line::of(line, now)).collect(),
+        resends: resend::latest(&pages, &endpoint).await?,
         history,
     })
 }

@@ -210,13 +210,23 @@ impl Endpoint {
 
     /// Whether it subscribes to this message, and isn't switched off.
     pub fn takes(&self, message: &Message) -> bool {
+        let Message { event_type, event_group, channels, .. } = message;
+        self.state.collects() && self.subscribes_to(event_type, event_group.as_deref(), channels)
+    }
+
+    /// Whether it subscribes to an event of this type, which may belong to a group, on these
+    /// channels.
+    pub fn subscribes_to(
+        &self,
+        event_type: &str,
+        group: Option<&str>,
+        channels: &[String],
+    ) -> bool {
         let channel_matches = match &self.channels {
             None => true,
-            Some(wanted) => wanted.iter().any(|channel| message.channels.contains(channel)),
+            Some(wanted) => wanted.iter().any(|channel| channels.contains(channel)),
         };
-        self.state.collects()
-            && channel_matches
-            && self.subscription.takes(&message.event_type, message.event_group.as_deref())
+        channel_matches && self.subscription.takes(event_type, group)
     }
 
     /// The secrets that sign at `now`, the current one first.

@@ -49,6 +49,8 @@ id_kinds! {
     NodeKind NodeId "node_";
     /// The id of an entry in an endpoint's history, `hist_…`.
     HistoryKind HistoryId "hist_";
+    /// The id of a resend, `qtask_…`: to Svix clients it is a background task.
+    ResendIdKind ResendId "qtask_";
 }
 
 // In ASCII order, so that text compares like the number.

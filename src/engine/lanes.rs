@@ -146,7 +146,10 @@ impl Lanes {
         let takes =
             |lane: &Lane| lane.holds == 0 && (!lane.is_ordered() || job.trigger == Trigger::Manual);
         match self.lanes.get(&id).is_some_and(takes) {
-            true => self.enqueue(id, job),
+            true => {
+                self.enqueue(id, job);
+                self.put_first_if_ordered(id);
+            }
             false => stopped.push(job),
         }
         stopped.extend(self.settle(id));
@@ -157,15 +160,18 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let bytes = job.message.payload.len();
         lane.hold(bytes);
-        if lane.is_ordered() && job.trigger == Trigger::Manual {
-            // What a person sends goes at once, and never waits for its turn.
-            lane.queue.push_front(job);
-        } else {
-            lane.queue.push_back(job);
-        }
+        lane.queue.push_back(job);
         self.usage.hold(bytes);
         if let Some(tenant) = self.tenants.get_mut(&lane.application) {
             tenant.usage.hold(bytes);
+        }
+    }
+
+    /// What a person sends goes at once, and never waits for its turn: an ordered lane takes
+    /// nothing else in but by claims, which bring what is sent in bulk too, in its order.
+    fn put_first_if_ordered(&mut self, id: EndpointId) {
+        if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.is_ordered()) {
+            lane.queue.rotate_right(1);
         }
     }
 

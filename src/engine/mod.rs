@@ -29,6 +29,7 @@ mod handshake;
 mod intake;
 mod lanes;
 mod record;
+mod resend;
 mod retention;
 mod switching;
 
@@ -85,6 +86,8 @@ struct Inner {
     intake: Arc<intake::Intake>,
     /// Wakes the claimer when a lane has something due earlier than it thought.
     wake: Notify,
+    /// Wakes who makes the steps of resends when one begins.
+    resends: Notify,
     outcomes: mpsc::Sender<Recorded>,
     /// Whether outcomes wait for a store that could not record them. Nothing is claimed then:
     /// among what the store takes for due may be what they are the outcomes of.
@@ -114,6 +117,7 @@ impl Engine {
             lanes: Arc::new(Mutex::new(lanes::Lanes::new(limits, clock.now()))),
             intake: intake::Intake::new(intake),
             wake: Notify::new(),
+            resends: Notify::new(),
             handshakes: handshake::Handshakes::default(),
             stopping: CancellationToken::new(),
             abandoning: CancellationToken::new(),
@@ -133,6 +137,7 @@ impl Engine {
         engine.0.background.spawn(engine.clone().claim_forever());
         engine.0.background.spawn(engine.clone().sweep_forever());
         engine.0.background.spawn(engine.clone().retain_forever());
+        engine.0.background.spawn(engine.clone().resend_forever());
         engine.0.background.spawn(record::record_forever(engine.clone(), unrecorded));
         Ok(engine)
     }

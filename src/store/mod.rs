@@ -19,6 +19,7 @@ mod job;
 mod lists;
 mod overview;
 mod pages;
+mod resends;
 pub mod sqlite;
 mod vault;
 
@@ -32,6 +33,7 @@ pub use lists::{
 };
 pub use overview::{EndpointHour, LATENCY_BOUNDS_MS, Standing, TrafficMinute, Trouble, Troubles};
 pub use pages::PageStore;
+pub use resends::{NewResend, ResendQuery, ResendStep, ResendStore, ResendsOf};
 pub use vault::{MasterKey, Vault, VaultError};
 
 /// Says whether an endpoint's lane can hold another delivery in memory. Asked while a message
@@ -140,7 +142,7 @@ pub struct Changes {
 /// `not_found` for what doesn't exist or belongs to another tenant, `conflict` for a uid,
 /// name or event id that is taken, `unavailable` where the store can't take it now.
 #[async_trait]
-pub trait Store: PageStore {
+pub trait Store: PageStore + ResendStore {
     // Keys.
     async fn create_key(&self, key: ApiKey) -> Result<()>;
     async fn list_keys(&self) -> Result<Vec<ApiKey>>;

@@ -24,6 +24,9 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/app/t/send-example", r#"{"eventType":"own"}"#),
     ("POST", SHARED_SECRET, r#"{"key":null}"#),
     ("POST", "/api/v1/app/t/endpoint/e/enable", r#"{"pending":"send"}"#),
+    ("POST", "/api/v1/app/t/endpoint/e/recover?dry_run=true", SPAN),
+    ("POST", "/api/v1/app/t/endpoint/e/replay-missing?dry_run=true", SPAN),
+    ("POST", "/api/v1/app/t/endpoint/e/bulk-replay?dry_run=true", SPAN),
     ("POST", "/api/v1/app/t/msg", r#"{"eventType":"e","payload":{}}"#),
     ("POST", "/api/v1/auth/app-portal-access/t", r#"{"expiry":3600}"#),
     ("POST", OPERATIONAL, r#"{"url":"https://example.com"}"#),
@@ -31,6 +34,9 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("PUT", "/api/v1/operational-webhook/endpoint/o/headers", r#"{"headers":{}}"#),
     ("POST", "/api/v1/operational-webhook/endpoint/o/secret/rotate", r#"{"key":null}"#),
 ];
+
+/// Of resends, of which an endpoint has one at a time unless they only count.
+const SPAN: &str = r#"{"since":"2025-01-01T00:00:00Z"}"#;
 
 /// A good body comes as far as the contract, which has no such secrets.
 const SHARED_SECRET: &str = "/api/v1/app/t/secret/rotate";

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::server::{ADMIN_KEY, Answer, TestServer};
+use crate::support::server::{ADMIN_KEY, Answer, TestServer, eventually};
 
 /// The environment that is attacked.
 pub(super) const HOME: &str = "standard";
@@ -53,12 +53,16 @@ impl Route {
     }
 
     /// What its own tenant gets: success, but where the contract at home has no such thing. There
-    /// each endpoint has a secret, and keeps one.
+    /// each endpoint has a secret, and keeps one. Of an endpoint's resends, each may find the one
+    /// before still running.
     pub(super) fn opens_with(&self, status: u16) -> bool {
         let app = self.template.strip_prefix("/api/v1/app/{app_id}");
         match (self.method.as_str(), app) {
             (_, Some("/secret" | "/secret/rotate"))
             | ("DELETE", Some("/endpoint/{endpoint_id}/secret")) => status == 409,
+            ("POST", Some(path)) if path.ends_with("/recover") || path.contains("replay") => {
+                status == 202 || status == 409
+            }
             _ => (200..300).contains(&status),
         }
     }
@@ -76,6 +80,9 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
     use About::{Application, ApplicationItself, Catalog, Environment, Nothing};
     if let Some(below) = template.strip_prefix("/api/v1/operational-webhook/endpoint") {
         return operational_case(method, below);
+    }
+    if let Some(case) = resend_case(method, template) {
+        return Some(case);
     }
     let app = template.strip_prefix("/api/v1/app/{app_id}");
     Some(match (method, template, app) {
@@ -119,9 +126,6 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
         ("POST", _, Some("/msg")) => {
             (Application, json!({ "eventType": "invoice.paid", "payload": { "new": true } }))
         }
-        ("POST", _, Some("/msg/{msg_id}/endpoint/{endpoint_id}/resend")) => {
-            (Application, Value::Null)
-        }
         ("POST", _, Some("/send-example" | "/endpoint/{endpoint_id}/send-example")) => {
             (Application, json!({ "eventType": "own.type" }))
         }
@@ -132,6 +136,26 @@ fn case(method: &str, template: &str) -> Option<(About, Value)> {
         }
         _ => return None,
     })
+}
+
+/// The same for what sends events again, one or many.
+fn resend_case(method: &str, template: &str) -> Option<(About, Value)> {
+    let (about, body) = match (method, template.strip_prefix("/api/v1/")?) {
+        ("GET", "background-task") => (About::Catalog, Value::Null),
+        ("GET", "background-task/{task_id}")
+        | ("POST", "background-task/{task_id}/cancel")
+        | ("POST", "app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend") => {
+            (About::Application, Value::Null)
+        }
+        (
+            "POST",
+            "app/{app_id}/endpoint/{endpoint_id}/recover"
+            | "app/{app_id}/endpoint/{endpoint_id}/replay-missing"
+            | "app/{app_id}/endpoint/{endpoint_id}/bulk-replay",
+        ) => (About::Application, json!({ "since": "2025-01-01T00:00:00Z" })),
+        _ => return None,
+    };
+    Some((about, body))
 }
 
 /// The same for the company's own endpoints for operational events.
@@ -162,6 +186,8 @@ pub(super) struct World {
     operational: String,
     message: String,
     attempt: String,
+    /// The id of a resend to the attacked endpoint, which has finished.
+    task: String,
 }
 
 impl World {
@@ -180,6 +206,7 @@ impl World {
         server.wait_for_status(HOME, "victim", &message, "succeeded").await;
         let attempts = server.attempts(HOME, "victim", &message).await;
         let attempt = attempts[0]["id"].as_str().unwrap().to_owned();
+        let task = resend(&server, &endpoint).await;
         let path = "/api/v1/operational-webhook/endpoint";
         let fields = json!({ "url": receiver.url("/operations").as_str() });
         let made = server.call(HOME, "POST", path, fields).await.expect(201);
@@ -194,6 +221,7 @@ impl World {
             operational,
             message,
             attempt,
+            task,
         }
     }
 
@@ -222,6 +250,7 @@ impl World {
             .replace("{endpoint_id}", endpoint)
             .replace("{msg_id}", &self.message)
             .replace("{attempt_id}", &self.attempt)
+            .replace("{task_id}", &self.task)
             .replace("{event_type_name}", "own.type");
         assert!(!path.contains('{'), "{path}: an unknown parameter");
         let (method, template) = (method.to_owned(), template.to_owned());
@@ -246,6 +275,7 @@ impl World {
         let list = self.look("/api/v1/app", &mut seen).await;
         applications.extend(ids(&list));
         self.look("/api/v1/event-type?include_archived=true", &mut seen).await;
+        self.look("/api/v1/background-task", &mut seen).await;
         let path = "/api/v1/operational-webhook/endpoint";
         for endpoint in ids(&self.look(path, &mut seen).await) {
             self.look(&format!("{path}/{endpoint}/headers"), &mut seen).await;
@@ -286,6 +316,20 @@ impl World {
         seen.push(format!("{path}: {}", answer.text));
         answer.expect(200)
     }
+}
+
+/// Recovers what failed, which is nothing, and waits for the end.
+async fn resend(server: &TestServer, endpoint: &str) -> String {
+    let path = format!("/api/v1/app/victim/endpoint/{endpoint}/recover");
+    let input = json!({ "since": "2025-01-01T00:00:00Z" });
+    let begun = server.call(HOME, "POST", &path, input).await.expect(202);
+    let task = begun["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/background-task/{task}");
+    eventually("the end of a resend", async || {
+        server.call(HOME, "GET", &path, Value::Null).await.expect(200)["status"] == "finished"
+    })
+    .await;
+    task
 }
 
 fn ids(list: &Value) -> Vec<String> {

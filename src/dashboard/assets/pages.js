@@ -188,6 +188,15 @@ if (live) {
   follow();
 }
 
+// A time of one's own is chosen by entering it, and left by choosing another.
+for (const form of document.querySelectorAll("form[data-span]")) {
+  const since = form.querySelector("[name=since]");
+  since.addEventListener("input", () => (form.querySelector("[data-own]").checked = true));
+  form.addEventListener("change", (event) => {
+    if (event.target.name === "range" && !event.target.matches("[data-own]")) since.value = "";
+  });
+}
+
 // A page that keeps itself up to date while somebody looks at it.
 const kept = document.querySelector("[data-refresh]");
 if (kept) {

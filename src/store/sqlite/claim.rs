@@ -212,17 +212,7 @@ pub(super) fn resend(
             (standing.attempts, totals)
         }
     };
-    let mut upsert = batch.connection.prepare_cached(
-        "INSERT INTO deliveries (message_id, endpoint_id, state, attempts, failed_in_round,
-            manual, next_at_us, lease_epoch, lease_node, lease_until_us)
-         VALUES (?1, ?2, 0, 0, 0, 1, ?3, ?4, ?5, ?6)
-         ON CONFLICT (message_id, endpoint_id) DO UPDATE SET state = 0, failed_in_round = 0,
-            manual = 1, next_at_us = CASE WHEN ?7 AND state = 0 THEN next_at_us ELSE ?3 END,
-            lease_epoch = ?4, lease_node = ?5, lease_until_us = ?6",
-    )?;
-    // In an ordered queue, what is pending keeps its place.
-    let keeps = endpoint.ordered;
-    upsert.execute(params![message.id, endpoint.id, now, epoch, lease.node, lease.until, keeps])?;
+    renew(batch.connection, message.id, &endpoint, Some((epoch, lease)), now)?;
     batch.count(application.id, totals);
     let job = Job {
         message,
@@ -233,6 +223,31 @@ pub(super) fn resend(
         lease,
     };
     Ok((job, endpoint))
+}
+
+/// Starts a new round of attempts at a delivery, due at `at`, or makes the delivery. A person
+/// asked for it. What of the ledger it changes is for the caller to count.
+pub(super) fn renew(
+    connection: &Connection,
+    message: MessageId,
+    endpoint: &Endpoint,
+    claim: Option<(i64, Lease)>,
+    at: Timestamp,
+) -> Fallible<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO deliveries (message_id, endpoint_id, state, attempts, failed_in_round,
+            manual, next_at_us, lease_epoch, lease_node, lease_until_us)
+         VALUES (?1, ?2, 0, 0, 0, 1, ?3, ?4, ?5, ?6)
+         ON CONFLICT (message_id, endpoint_id) DO UPDATE SET state = 0, failed_in_round = 0,
+            manual = 1, next_at_us = CASE WHEN ?7 AND state = 0 THEN next_at_us ELSE ?3 END,
+            lease_epoch = ?4, lease_node = ?5, lease_until_us = ?6",
+    )?;
+    let epoch = claim.map(|(epoch, _)| epoch);
+    let (node, until) = claim.map(|(_, lease)| (lease.node, lease.until)).unzip();
+    // In an ordered queue, what is pending keeps its place.
+    let keeps = endpoint.ordered;
+    upsert.execute(params![message, endpoint.id, at, epoch, node, until, keeps])?;
+    Ok(())
 }
 
 /// What a person sends is sent now or not at all.

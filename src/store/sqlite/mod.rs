@@ -30,6 +30,8 @@ mod range;
 mod readers;
 mod reclaim;
 mod record;
+mod resend_walk;
+mod resends;
 mod retention;
 mod standing;
 mod traffic;

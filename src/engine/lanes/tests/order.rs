@@ -107,3 +107,22 @@ fn what_a_person_resends_goes_before_what_is_queued() {
     assert_eq!(world.started().len(), 1);
     assert_eq!(attempt(&mut world, &endpoint, true).message.id, id);
 }
+
+#[test]
+fn what_is_sent_again_in_bulk_keeps_its_order() {
+    let mut world = World::new(LaneLimits::default());
+    let endpoint = ordered(&world);
+    world.lanes.note_due(endpoint.destination(), NOW);
+    assert_eq!(world.claims(NOW).len(), 1);
+    let manual = |_| Job { trigger: Trigger::Manual, ..world.job(&endpoint) };
+    let jobs: Vec<Job> = (0..3).map(manual).collect();
+    let expected: Vec<_> = jobs.iter().map(|job| job.message.id).collect();
+    let claimed = Claimed { endpoint: Some(endpoint.clone()), jobs, next_due: None };
+    assert!(world.lanes.claimed(endpoint.destination(), claimed).is_empty());
+    for id in expected {
+        assert_eq!(world.started().len(), 1);
+        let job = attempt(&mut world, &endpoint, true);
+        assert_eq!(job.message.id, id);
+        world.lanes.recorded(&[recorded(&job, Next::Succeeded)], true, NOW);
+    }
+}
