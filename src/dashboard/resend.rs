@@ -2,18 +2,19 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::Method;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::error::PageResult;
+use super::error::{PageError, PageResult};
 use super::form::Posted;
 use super::native::Refusal;
 use super::place::Place;
-use super::resend_span::{Asked, PRESETS, Span};
+use super::resend_span::{Asked, Confirmed, PRESETS, Span};
 use super::shell::{Section, Shell};
 use super::webhooks::Done;
 use super::{Pages, html, webhook_form, webhooks, words};
@@ -27,14 +28,25 @@ const RESENDS_SHOWN: u32 = 5;
 
 pub(super) fn router() -> Router<Pages> {
     const AT: &str = "/env/{environment}/app/{application}/webhooks/{webhook}";
-    let pages = Router::new()
+    Router::new()
+        .route(&format!("{AT}/replay"), get(ask).post(begin))
+        .route(&format!("{AT}/recover"), get(ask).post(begin))
+        .route(&format!("{AT}/missing"), get(ask).post(begin))
         .route(&format!("{AT}/resends/{{resend}}"), get(progress))
-        .route(&format!("{AT}/resends/{{resend}}/cancel"), post(cancel));
-    ResendKind::ALL.into_iter().fold(pages, |pages, kind| {
-        let ask = move |pages, place, path, asked| ask(kind, pages, place, path, asked);
-        let begin = move |pages, place, path, span| begin(kind, pages, place, path, span);
-        pages.route(&format!("{AT}/{}", kind.as_str()), get(ask).post(begin))
-    })
+        .route(&format!("{AT}/resends/{{resend}}/cancel"), post(cancel))
+}
+
+/// The kind that an address ends with.
+struct Action(ResendKind);
+
+impl FromRequestParts<Pages> for Action {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Pages) -> Result<Action, PageError> {
+        let path = parts.uri.path();
+        let kind = ResendKind::ALL.into_iter().find(|kind| path.ends_with(kind.as_str()));
+        kind.map(Action).ok_or_else(|| Error::not_found().into())
+    }
 }
 
 type At = Path<(String, String, String)>;
@@ -124,9 +136,9 @@ struct Found {
 }
 
 async fn ask(
-    kind: ResendKind,
     State(pages): State<Pages>,
     place: Place,
+    Action(kind): Action,
     Path((_, _, webhook)): At,
     Query(asked): Query<Asked>,
 ) -> PageResult {
@@ -179,13 +191,15 @@ async fn ask_page(
 }
 
 async fn begin(
-    kind: ResendKind,
     State(pages): State<Pages>,
     place: Place,
+    Action(kind): Action,
     Path((_, _, webhook)): At,
-    Posted(span): Posted<Span>,
+    Posted(confirmed): Posted<Confirmed>,
 ) -> PageResult {
+    place.require_change()?;
     let endpoint = place.endpoint(&pages, &webhook).await?;
+    let span = confirmed.span()?;
     let route = match kind {
         ResendKind::Replay => "bulk-replay",
         ResendKind::Recover => "recover",

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::native::Refusal;
-use crate::domain::{Resend, Timestamp};
+use crate::domain::{Error, ErrorCode, Resend, Timestamp};
 
 /// Spans that can be chosen at once: the word in the address, the label, and how far back.
 pub(super) const PRESETS: [(&str, &str, Duration); 4] = [
@@ -84,12 +84,31 @@ fn refused(field: &str, sentence: &str) -> Refusal {
 }
 
 /// From one moment to another, to the microsecond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
-    #[serde(deserialize_with = "moment")]
     pub(super) since: Timestamp,
-    #[serde(deserialize_with = "moment")]
     pub(super) until: Timestamp,
+}
+
+/// The span that was counted, as the form that confirms it has it.
+#[derive(Deserialize)]
+pub(super) struct Confirmed {
+    #[serde(default)]
+    since: String,
+    #[serde(default)]
+    until: String,
+}
+
+impl Confirmed {
+    /// # Errors
+    /// Where it isn't what our form says.
+    pub(super) fn span(&self) -> crate::domain::Result<Span> {
+        let times =
+            Timestamp::parse_rfc3339(&self.since).zip(Timestamp::parse_rfc3339(&self.until));
+        let sentence = "The form doesn't say since when. Go back and count again.";
+        let (since, until) = times.ok_or_else(|| Error::new(ErrorCode::BadRequest, sentence))?;
+        Ok(Span { since, until })
+    }
 }
 
 impl Span {
@@ -104,11 +123,6 @@ impl Span {
         }
         query.finish()
     }
-}
-
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Timestamp::parse_rfc3339(&text).ok_or_else(|| serde::de::Error::custom("not a time"))
 }
 
 /// A time as a form's field has it, in UTC: `2026-11-21T14:02`, with seconds or without.

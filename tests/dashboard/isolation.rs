@@ -13,12 +13,13 @@ use crate::support::tenant::Tenant;
 use crate::visitor::Visitor;
 use crate::{at_klink, portal_link};
 
-/// An application with a webhook and an event that went to it.
+/// An application with a webhook, an event that went to it, and a resend.
 struct Shop {
     environment: &'static str,
     application: &'static str,
     webhook: String,
     message: String,
+    resend: String,
 }
 
 impl Shop {
@@ -29,7 +30,11 @@ impl Shop {
         let webhook = tenant.endpoint(fields).await;
         let message = server.publish(environment, uid, "contact.created", "{}").await;
         server.wait_for_attempts(environment, uid, &message, 1).await;
-        Shop { environment, application: uid, webhook, message }
+        let path = format!("endpoint/{webhook}/recover");
+        let since = json!({ "since": "2025-01-01T00:00:00Z" });
+        let begun = tenant.ask("POST", &path, since).await.expect(202);
+        let resend = begun["id"].as_str().unwrap().to_owned();
+        Shop { environment, application: uid, webhook, message, resend }
     }
 
     fn path(&self, route: &str) -> String {
@@ -38,6 +43,7 @@ impl Shop {
             .replace("{application}", self.application)
             .replace("{webhook}", &self.webhook)
             .replace("{message}", &self.message)
+            .replace("{resend}", &self.resend)
             .replace("{event}", "contact.created");
         assert!(!path.contains('{'), "give a value to what stands in braces in {path}");
         format!("/dashboard{path}")
@@ -50,9 +56,11 @@ impl Shop {
             application: self.application,
             webhook: other.webhook.clone(),
             message: other.message.clone(),
+            resend: other.resend.clone(),
         }
     }
 
+    /// The same webhook, with what is another's below it.
     fn with_message_of(&self, other: &Shop) -> Shop {
         Shop { webhook: self.webhook.clone(), ..self.with_ids_of(other) }
     }
@@ -128,9 +136,9 @@ async fn nobody_reaches_anothers_pages_by_changing_an_id() {
             refused(&operator, &others, "the neighbour's webhook").await;
             refused(&own, &mine.with_ids_of(&town.mine_elsewhere), "my other webhook").await;
         }
-        if route.contains("{message}") {
+        if route.contains("{message}") || route.contains("{resend}") {
             let others = mine.with_message_of(&town.neighbours);
-            refused(&own, &others, "the neighbour's event").await;
+            refused(&own, &others, "the neighbour's event or resend").await;
         }
     }
     let tenant = Tenant::existing(server, "development", "neighbour");

@@ -65,8 +65,9 @@ async fn every_action() {
         person.open(&door).await;
         person.click(&menu(NAME)).await;
         let actions = person.texts(&at("//details[@open]//a")).await;
-        let expected = ["Edit", "Reveal signing secret", "Send test event", "View logs"];
-        assert_eq!(actions, [&expected[..], &["Disable", "Delete"]].concat());
+        let first = ["Edit", "Reveal signing secret", "Send test event", "View logs"];
+        let resends = ["Replay everything", "Recover what failed", "Send what was missed"];
+        assert_eq!(actions, [&first[..], &resends, &["Disable", "Delete"]].concat());
         edit(person, &shop).await;
         regenerate(person, &shop).await;
         test_event_and_logs(person, &shop).await;
