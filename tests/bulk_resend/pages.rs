@@ -189,11 +189,7 @@ async fn somebody_cancels_the_rest() {
         .await;
     let page = browser.get(progress).await;
     assert!(page.text.contains("data-look-again"), "{}", page.text);
-    assert!(
-        page.text.contains(r#"<progress id="queued" max="1001" value="600">"#),
-        "{}",
-        page.text
-    );
+    assert!(page.text.contains(r#"<progress id="queued" max="1001" value="600""#), "{}", page.text);
     // A second one is refused on the page itself.
     let second = browser.press(&counted, &at, "Send 1,001 events").await;
     assert_eq!(second.status, 200);

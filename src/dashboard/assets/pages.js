@@ -56,8 +56,19 @@ for (const form of document.querySelectorAll("form[data-submit-on-change]")) {
   }
 }
 
-// A delivery that is under way: look again until it isn't, without moving the focus.
-if (document.querySelector("[data-look-again]")) setTimeout(() => location.reload(), 1000);
+// Something that is under way: its parts are renewed until it isn't, without moving the focus.
+const lookAgain = async () => {
+  const answer = await fetch(location.pathname).catch(() => null);
+  if (!answer) return setTimeout(lookAgain, 5000);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!page.querySelector("[data-look-again]")) return location.replace(location.pathname);
+  for (const part of document.querySelectorAll("[data-part]")) {
+    const renewed = page.querySelector(`[data-part="${part.dataset.part}"]`);
+    if (renewed) part.replaceWith(renewed);
+  }
+  setTimeout(lookAgain, 1000);
+};
+if (document.querySelector("[data-look-again]")) setTimeout(lookAgain, 1000);
 
 // Only the fields of the chosen kind of authentication.
 for (const set of document.querySelectorAll("[data-auth]")) {
