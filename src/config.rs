@@ -137,10 +137,10 @@ pub struct Settings {
     /// The User-Agent of deliveries [default: Hookwright and its version]
     #[arg(long, env = "HOOKWRIGHT_USER_AGENT", value_name = "TEXT")]
     user_agent: Option<String>,
-    /// Where browsers reach this server, such as https://hooks.example.com [default: where it listens]
+    /// Where browsers reach this server, such as `https://hooks.example.com` [default: where it listens]
     #[arg(long, env = "HOOKWRIGHT_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
-    /// Sites that may show a customer's portal in a frame, such as https://app.example.com
+    /// Sites that may show a customer's portal in a frame, such as `https://app.example.com`
     #[arg(long, env = "HOOKWRIGHT_PORTAL_FRAMES", value_name = "ORIGIN", value_delimiter = ',')]
     portal_frames: Option<Vec<String>>,
     /// The addresses that deliveries leave from, shown to customers for their firewalls

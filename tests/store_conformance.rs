@@ -139,7 +139,7 @@ macro_rules! conformance {
             log::an_environment_tells_what_waits_and_who_is_in_trouble,
             passes::a_pass_is_found_by_its_hash_and_kind_until_it_expires,
             passes::a_link_lets_in_once,
-            passes::a_portal_is_closed_for_its_tenant_alone,
+            passes::a_portal_is_closed_for_its_application_alone,
             ageing::what_is_old_goes_whole_and_step_by_step,
             ageing::what_is_pending_is_left_until_it_has_ended,
             ageing::content_goes_first_and_the_log_line_stays,

@@ -3,11 +3,20 @@ CREATE TABLE passes (
     hash          BLOB PRIMARY KEY,  -- SHA-256 of its text
     kind          INTEGER NOT NULL,  -- 0 link, 1 session, 2 token
     holder        TEXT NOT NULL,     -- JSON
-    tenant        TEXT,              -- whose portal it is; NULL: an operator's
     expires_at_us INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX passes_by_expiry ON passes (expires_at_us);
-CREATE INDEX passes_by_tenant ON passes (tenant) WHERE tenant IS NOT NULL;
+
+-- The applications whose portal a pass opens.
+CREATE TABLE pass_applications (
+    application_id BLOB NOT NULL,
+    hash           BLOB NOT NULL,
+    PRIMARY KEY (application_id, hash)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX pass_applications_by_pass ON pass_applications (hash);
+CREATE TRIGGER passes_deleted AFTER DELETE ON passes BEGIN
+    DELETE FROM pass_applications WHERE hash = OLD.hash;
+END;
 
 -- How many attempts at an endpoint's deliveries ended how, hour by hour, for a few days.
 CREATE TABLE endpoint_hours (

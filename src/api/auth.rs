@@ -108,15 +108,14 @@ impl Authenticator {
     /// What the token of a portal opens: its application, in the first of its environments.
     async fn scope_of_token(&self, hash: [u8; 32], now: Timestamp) -> Result<Scope> {
         let pass = self.store.find_pass(hash, PassKind::Token, now).await?;
-        let Some(Holder::Tenant { tenant, environments, read_only: false }) =
-            pass.map(|pass| pass.holder)
+        // Where an application is deleted, so are its passes.
+        let Some(Holder::Tenant { applications, read_only: false }) = pass.map(|pass| pass.holder)
         else {
             return Err(unauthenticated());
         };
-        let environment = environments.into_iter().next().ok_or_else(unauthenticated)?;
-        let reference = Reference(tenant);
-        let application = self.store.get_application(&environment, &reference).await?;
-        Ok(Scope::Application { environment, application: application.id })
+        let (environment, application) =
+            applications.into_iter().next().ok_or_else(unauthenticated)?;
+        Ok(Scope::Application { environment, application })
     }
 
     fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Timestamp, Scope)>> {

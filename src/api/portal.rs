@@ -17,7 +17,8 @@ use super::error::{ApiResult, ErrorBody, ValidationBody};
 use super::extract::{OptionalBody, Path};
 use super::names::Checks;
 use crate::domain::{
-    Application, Error, ErrorCode, Holder, Metadata, Pass, PassKind, Reference, Result,
+    Application, ApplicationId, Error, ErrorCode, Holder, Metadata, Pass, PassKind, Reference,
+    Result,
 };
 
 /// How long a portal is open unless told, and the shortest and longest that can be asked for:
@@ -95,16 +96,19 @@ async fn access(
         let sentence = format!("Must be between {EXPIRY_MIN_S} and {EXPIRY_MAX_S} seconds");
         return Err(Error::field("expiry", sentence).into());
     }
+    let environments = environments(&state, &caller, &input).await?;
+    let has_uid = application.as_ref().is_none_or(|application| application.uid.is_some());
+    if environments.len() > 1 && !has_uid {
+        let sentence = "Needs an application with a uid, by which it is found in the others";
+        return Err(Error::field("environments", sentence).into());
+    }
+    // From here on nothing is refused, so nothing is left behind half done.
     let application = match application {
         Some(application) => application,
         None => make(&state, &caller.environment.name, &app_id, &input).await?,
     };
-    let environments = environments(&state, &caller, &application, &input).await?;
-    let holder = Holder::Tenant {
-        tenant: application.public_id(),
-        environments,
-        read_only: input.read_only.unwrap_or(false),
-    };
+    let applications = applications(&state, &application, environments).await?;
+    let holder = Holder::Tenant { applications, read_only: input.read_only.unwrap_or(false) };
     let link = pass(&state, PassKind::Link, &holder, expiry, "").await?;
     let token = match input.read_only {
         Some(true) => String::new(),
@@ -129,11 +133,10 @@ async fn pass(
     Ok(text)
 }
 
-/// The environments of a portal, with the application in each of them.
+/// The environments of a portal.
 async fn environments(
     state: &ApiState,
     caller: &Caller,
-    application: &Application,
     input: &AccessIn,
 ) -> Result<Vec<Arc<str>>> {
     let own = caller.environment.name.clone();
@@ -144,27 +147,11 @@ async fn environments(
     }
     let mut environments: Vec<Arc<str>> = Vec::new();
     for (place, name) in named.iter().enumerate() {
-        let field = format!("environments.{place}");
-        let is_own = **name == *own;
-        let opens =
-            is_own || caller.is_admin(state).await? && state.environments.is_configured(name);
+        let opens = **name == *own
+            || caller.is_admin(state).await? && state.environments.is_configured(name);
         if !opens {
+            let field = format!("environments.{place}");
             return Err(Error::field(&field, "Is no environment that this key opens"));
-        }
-        if !is_own {
-            let Some(uid) = &application.uid else {
-                let sentence = "Needs an application with a uid, by which it is found there";
-                return Err(Error::field(&field, sentence));
-            };
-            let reference = Reference(uid.clone());
-            let name: Arc<str> = Arc::from(name.as_str());
-            match state.store.get_application(&name, &reference).await {
-                Ok(_) => {}
-                Err(error) if error.code == ErrorCode::NotFound => {
-                    create(state, &name, uid, application.name.clone()).await?;
-                }
-                Err(error) => return Err(error),
-            }
         }
         let name: Arc<str> = Arc::from(name.as_str());
         if !environments.contains(&name) {
@@ -172,6 +159,32 @@ async fn environments(
         }
     }
     Ok(environments)
+}
+
+/// The application in each of these environments, made where it is missing.
+async fn applications(
+    state: &ApiState,
+    application: &Application,
+    environments: Vec<Arc<str>>,
+) -> Result<Vec<(Arc<str>, ApplicationId)>> {
+    let mut applications = Vec::new();
+    for environment in environments {
+        let id = if environment == application.environment {
+            application.id
+        } else {
+            let uid = application.uid.as_deref().unwrap_or_default();
+            let reference = Reference(uid.to_owned());
+            match state.store.get_application(&environment, &reference).await {
+                Ok(found) => found.id,
+                Err(error) if error.code == ErrorCode::NotFound => {
+                    create(state, &environment, uid, application.name.clone()).await?.id
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        applications.push((environment, id));
+    }
+    Ok(applications)
 }
 
 async fn make(
@@ -221,8 +234,7 @@ async fn expire_all(
 ) -> ApiResult<StatusCode> {
     let application = caller.application(&state, app_id).await?;
     caller.require_environment()?;
-    let environment = &caller.environment.name;
-    state.store.delete_passes_of(environment, &application.public_id()).await?;
+    state.store.delete_passes_of(application.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -147,7 +147,7 @@ async fn enter(State(pages): State<Pages>, Path(link): Path<String>) -> PageResu
     let now = pages.clock.now();
     let pass = pages.store.find_pass(hash_key(&link), PassKind::Link, now).await?;
     let environment = pass.as_ref().and_then(|pass| match &pass.holder {
-        Holder::Tenant { environments, .. } => environments.first(),
+        Holder::Tenant { applications, .. } => applications.first().map(|(name, _)| name),
         Holder::Operator { .. } => None,
     });
     let environment = environment.map(|name| pages.environments.get(name));
@@ -178,11 +178,11 @@ async fn entered(
 /// The first page: a tenant's own webhooks, or an operator's environments.
 async fn home(State(pages): State<Pages>, viewer: Viewer) -> PageResult {
     match &viewer.who {
-        Who::Tenant { tenant, environments, .. } => {
-            for environment in environments {
-                let reference = Reference(tenant.clone());
-                if pages.store.get_application(environment, &reference).await.is_ok() {
-                    let to = format!("{}/webhooks", base(environment, tenant));
+        Who::Tenant { applications, .. } => {
+            for (environment, application) in applications {
+                let reference = Reference(application.to_string());
+                if let Ok(found) = pages.store.get_application(environment, &reference).await {
+                    let to = format!("{}/webhooks", base(environment, &found.public_id()));
                     return Ok(Redirect::to(&to).into_response());
                 }
             }

@@ -87,7 +87,7 @@ fn environment_of(pages: &Pages, viewer: &Viewer, name: &str) -> Result<Arc<Envi
         Who::Operator(Scope::Environment(environment) | Scope::Application { environment, .. }) => {
             **environment == *name
         }
-        Who::Tenant { environments, .. } => environments.iter().any(|one| **one == *name),
+        Who::Tenant { applications, .. } => applications.iter().any(|(one, _)| **one == *name),
     };
     match allowed {
         true => Ok(pages.environments.get(&Arc::from(name))),
@@ -112,18 +112,15 @@ async fn application_of(
     environment: &Environment,
     name: String,
 ) -> Result<Arc<Application>> {
-    if let Who::Tenant { tenant, .. } = &viewer.who
-        && *tenant != name
-    {
-        return Err(Error::not_found());
-    }
     let application = pages.store.get_application(&environment.name, &Reference(name)).await?;
-    match &viewer.who {
-        Who::Operator(Scope::Application { application: only, .. }) if *only != application.id => {
-            Err(Error::not_found())
+    let allowed = match &viewer.who {
+        Who::Operator(Scope::Admin | Scope::Environment(_)) => true,
+        Who::Operator(Scope::Application { application: only, .. }) => *only == application.id,
+        Who::Tenant { applications, .. } => {
+            applications.contains(&(environment.name.clone(), application.id))
         }
-        _ => Ok(application),
-    }
+    };
+    if allowed { Ok(application) } else { Err(Error::not_found()) }
 }
 
 /// The environments that a viewer may look into, in their order.
@@ -133,8 +130,8 @@ pub(super) fn environments_of(pages: &Pages, viewer: &Viewer) -> Vec<Arc<Environ
         Who::Operator(Scope::Environment(environment) | Scope::Application { environment, .. }) => {
             vec![pages.environments.get(environment)]
         }
-        Who::Tenant { environments, .. } => {
-            environments.iter().map(|name| pages.environments.get(name)).collect()
+        Who::Tenant { applications, .. } => {
+            applications.iter().map(|(name, _)| pages.environments.get(name)).collect()
         }
     }
 }

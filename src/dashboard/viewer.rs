@@ -1,5 +1,7 @@
 //! Who looks: the session behind a browser's cookie.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Method, header};
@@ -8,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Pages;
 use super::error::PageError;
 use crate::api::auth::hash_key;
-use crate::domain::{Holder, Pass, PassKind, Result, Scope};
+use crate::domain::{ApplicationId, Holder, Pass, PassKind, Result, Scope};
 
 /// The cookie's name. With HTTPS the browser itself makes sure that no other site, and no
 /// other host of the same one, has set it (RFC 6265bis, section 4.1.3.2).
@@ -31,8 +33,8 @@ pub(super) enum Who {
     Operator(Scope),
     /// An application's own people.
     Tenant {
-        tenant: String,
-        environments: Vec<std::sync::Arc<str>>,
+        /// Theirs in each environment that they may look into.
+        applications: Vec<(Arc<str>, ApplicationId)>,
         read_only: bool,
     },
 }
@@ -84,9 +86,7 @@ pub(super) async fn viewer(parts: &Parts, pages: &Pages) -> Result<Option<Viewer
             }
             Err(error) => return Err(error),
         },
-        Holder::Tenant { tenant, environments, read_only } => {
-            Who::Tenant { tenant, environments, read_only }
-        }
+        Holder::Tenant { applications, read_only } => Who::Tenant { applications, read_only },
     };
     Ok(Some(Viewer { who, csrf: csrf(text), session: hash }))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Timestamp;
+use super::{ApplicationId, Timestamp};
 
 /// What a pass is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +27,9 @@ pub enum Holder {
     },
     /// An application's own people.
     Tenant {
-        /// The application's uid, or its id where it has none.
-        tenant: String,
-        /// Where they may look.
-        environments: Vec<Arc<str>>,
+        /// The application in each environment that they may look into, by its id: whoever gets
+        /// its uid later is somebody else.
+        applications: Vec<(Arc<str>, ApplicationId)>,
         /// Whether they may look only.
         read_only: bool,
     },
@@ -46,11 +45,11 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Whose portal it opens.
-    pub fn tenant(&self) -> Option<&str> {
+    /// The applications whose portal it opens.
+    pub fn applications(&self) -> &[(Arc<str>, ApplicationId)] {
         match &self.holder {
-            Holder::Operator { .. } => None,
-            Holder::Tenant { tenant, .. } => Some(tenant),
+            Holder::Operator { .. } => &[],
+            Holder::Tenant { applications, .. } => applications,
         }
     }
 }

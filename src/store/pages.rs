@@ -25,8 +25,8 @@ pub trait PageStore: Send + Sync {
     async fn redeem_link(&self, link: [u8; 32], session: [u8; 32], now: Timestamp) -> Result<Pass>;
     /// Ends a pass. One that isn't there any more is no error.
     async fn delete_pass(&self, hash: [u8; 32]) -> Result<()>;
-    /// Ends all passes of a tenant that open this environment.
-    async fn delete_passes_of(&self, environment: &Arc<str>, tenant: &str) -> Result<()>;
+    /// Ends all passes that open this application. Deleting it does so, too.
+    async fn delete_passes_of(&self, application: ApplicationId) -> Result<()>;
     /// Deliveries of an application, by their messages. A store may stop looking before the page
     /// is full, where what it passes over doesn't pass the filter.
     async fn list_log(

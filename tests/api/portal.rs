@@ -175,3 +175,44 @@ async fn what_can_not_be_asked_for_is_named() {
         assert_eq!(location.join("/"), format!("body/{field}"));
     }
 }
+
+#[tokio::test]
+async fn a_portal_follows_its_application_and_not_its_uid() {
+    let server = TestServer::start(&[HOME]).await;
+    let made = server.call(HOME, "POST", "/api/v1/app", json!({ "name": "First" })).await;
+    let id = made.expect(201)["id"].as_str().unwrap().to_owned();
+    let portal = access(&server, HOME, &id, json!({})).await.expect(200);
+    let cookie = follow(&server, &link(&portal)).await.unwrap();
+    let token = portal["token"].as_str().unwrap();
+    let app = format!("/api/v1/app/{id}");
+    // It gets a uid, and its name as well: the portal stays its own.
+    let input = json!({ "name": "First", "uid": "acme" });
+    server.call(HOME, "PUT", &app, input).await.expect(200);
+    let page = "/dashboard/env/standard/app/acme/webhooks";
+    assert_eq!(open(&server, &cookie, page).await.status, 200);
+
+    // Its uid goes to another: what is theirs is not found.
+    let input = json!({ "name": "First", "uid": "acme-old" });
+    server.call(HOME, "PUT", &app, input).await.expect(200);
+    server.application(HOME, "acme").await;
+    assert_eq!(open(&server, &cookie, page).await.status, 404);
+    let status = async |path: &str| server.call_as(token, "GET", path, Value::Null).await.status;
+    assert_eq!(status("/api/v1/app/acme").await, 404);
+    assert_eq!(status("/api/v1/app/acme-old").await, 200);
+
+    server.call(HOME, "DELETE", &app, Value::Null).await.expect(204);
+    server.clock.advance(Duration::from_secs(2));
+    assert_eq!(status("/api/v1/app/acme").await, 401);
+    assert_eq!(open(&server, &cookie, "/dashboard").await.status, 303);
+}
+
+#[tokio::test]
+async fn what_is_refused_leaves_nothing_behind() {
+    let server = TestServer::start(&[HOME, OTHER]).await;
+    let input = json!({ "application": {}, "environments": [HOME, OTHER, "nowhere"] });
+    assert_eq!(access(&server, HOME, "new", input).await.status, 422);
+    for environment in [HOME, OTHER] {
+        let answer = server.call(environment, "GET", "/api/v1/app/new", Value::Null).await;
+        assert_eq!(answer.status, 404);
+    }
+}

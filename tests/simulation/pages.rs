@@ -32,8 +32,8 @@ impl PageStore for SimulatedStore {
         self.inner.delete_pass(hash).await
     }
 
-    async fn delete_passes_of(&self, environment: &Arc<str>, tenant: &str) -> Result<()> {
-        self.inner.delete_passes_of(environment, tenant).await
+    async fn delete_passes_of(&self, application: ApplicationId) -> Result<()> {
+        self.inner.delete_passes_of(application).await
     }
 
     async fn list_log(

@@ -2,25 +2,24 @@
 
 use std::sync::Arc;
 
-use hookwright::domain::{ErrorCode, Holder, Pass, PassKind};
+use hookwright::domain::{ApplicationId, ErrorCode, Holder, Pass, PassKind};
 
 use super::world::{World, expect, s};
 
 const LINK: [u8; 32] = [1; 32];
 const SESSION: [u8; 32] = [2; 32];
 
-fn tenant(world: &World, hash: [u8; 32], kind: PassKind, tenant: &str) -> Pass {
-    let holder = Holder::Tenant {
-        tenant: tenant.to_owned(),
-        environments: vec![Arc::clone(&world.environment), Arc::from("elsewhere")],
-        read_only: true,
-    };
+fn tenant(world: &World, hash: [u8; 32], kind: PassKind, application: ApplicationId) -> Pass {
+    let elsewhere = world.entropy.id(&world.clock);
+    let applications =
+        vec![(Arc::clone(&world.environment), application), (Arc::from("elsewhere"), elsewhere)];
+    let holder = Holder::Tenant { applications, read_only: true };
     Pass { hash, kind, holder, expires_at: world.now() + s(3_600) }
 }
 
 pub(crate) async fn a_pass_is_found_by_its_hash_and_kind_until_it_expires(world: World) {
     let store = world.store();
-    let link = tenant(&world, LINK, PassKind::Link, "acme");
+    let link = tenant(&world, LINK, PassKind::Link, world.entropy.id(&world.clock));
     let holder = Holder::Operator { key_hash: [9; 32] };
     let session = Pass { hash: SESSION, kind: PassKind::Session, holder, ..link.clone() };
     for pass in [&link, &session] {
@@ -41,7 +40,7 @@ pub(crate) async fn a_pass_is_found_by_its_hash_and_kind_until_it_expires(world:
 
 pub(crate) async fn a_link_lets_in_once(world: World) {
     let store = world.store();
-    let link = tenant(&world, LINK, PassKind::Link, "acme");
+    let link = tenant(&world, LINK, PassKind::Link, world.entropy.id(&world.clock));
     store.create_pass(link.clone(), world.now()).await.unwrap();
     let now = world.now();
     let (first, second) =
@@ -56,28 +55,31 @@ pub(crate) async fn a_link_lets_in_once(world: World) {
     assert_eq!(store.find_pass(LINK, PassKind::Link, now).await.unwrap(), None);
 }
 
-pub(crate) async fn a_portal_is_closed_for_its_tenant_alone(world: World) {
+pub(crate) async fn a_portal_is_closed_for_its_application_alone(world: World) {
     let store = world.store();
+    let (acme, globex) = (world.application("acme").await, world.application("globex").await);
     let passes = [
-        tenant(&world, [1; 32], PassKind::Link, "acme"),
-        tenant(&world, [2; 32], PassKind::Session, "acme"),
-        tenant(&world, [3; 32], PassKind::Token, "acme"),
-        tenant(&world, [4; 32], PassKind::Session, "globex"),
+        tenant(&world, [1; 32], PassKind::Link, acme.id),
+        tenant(&world, [2; 32], PassKind::Session, acme.id),
+        tenant(&world, [3; 32], PassKind::Token, acme.id),
+        tenant(&world, [4; 32], PassKind::Session, globex.id),
     ];
     for pass in &passes {
         store.create_pass(pass.clone(), world.now()).await.unwrap();
     }
-    // The same name behind another wall is somebody else's.
-    store.delete_passes_of(&Arc::from("a third one"), "acme").await.unwrap();
     let there = async |pass: &Pass| {
         store.find_pass(pass.hash, pass.kind, world.now()).await.unwrap().is_some()
     };
     for pass in &passes {
         assert!(there(pass).await);
     }
-    store.delete_passes_of(&world.environment, "acme").await.unwrap();
+    store.delete_passes_of(acme.id).await.unwrap();
     for pass in &passes[..3] {
         assert!(!there(pass).await);
     }
     assert!(there(&passes[3]).await);
+
+    // Whoever gets its uid next is somebody else.
+    store.delete_application(globex.id, world.now()).await.unwrap();
+    assert!(!there(&passes[3]).await);
 }

@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::batch::Batch;
 use super::columns::{json, read_json};
 use super::confidential;
-use super::endpoints;
 use super::fault::{Fallible, unique};
 use super::range::{IdRange, id_number, order};
+use super::{endpoints, passes};
 use crate::domain::{
     Application, ApplicationId, Endpoint, EndpointId, Error, Reference, SigningSecret, Timestamp,
 };
@@ -79,6 +79,7 @@ pub(super) fn delete(
         "UPDATE applications SET deleted_at_us = ?2, confidential = NULL WHERE id = ?1",
     )?;
     update.execute(params![id, now])?;
+    passes::delete_of_application(batch, id)?;
     for endpoint in endpoints.iter() {
         endpoints::mark_deleted(batch, endpoint.id, now)?;
     }

@@ -35,10 +35,9 @@ impl PageStore for SqliteStore {
         self.writer.write(Savepoint, move |batch| passes::delete(batch, hash)).await
     }
 
-    async fn delete_passes_of(&self, environment: &Arc<str>, tenant: &str) -> Result<()> {
-        let (environment, tenant) = (Arc::clone(environment), tenant.to_owned());
+    async fn delete_passes_of(&self, application: ApplicationId) -> Result<()> {
         self.writer
-            .write(Savepoint, move |batch| passes::delete_of_tenant(batch, &environment, &tenant))
+            .write(Savepoint, move |batch| passes::delete_of_application(batch, application))
             .await
     }
 

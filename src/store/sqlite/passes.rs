@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::batch::Batch;
 use super::columns::{json, read_json};
 use super::fault::{Fallible, damaged};
-use crate::domain::{Error, Pass, PassKind, Timestamp};
+use crate::domain::{ApplicationId, Error, Pass, PassKind, Timestamp};
 
 /// How many passes that have expired go away whenever one is made.
 const EXPIRED_REMOVED: u32 = 100;
@@ -28,10 +28,16 @@ pub(super) fn create(batch: &mut Batch<'_>, pass: &Pass, now: Timestamp) -> Fall
     )?;
     delete.execute(params![now, EXPIRED_REMOVED])?;
     let mut insert = batch.connection.prepare_cached(
-        "INSERT INTO passes (hash, kind, holder, tenant, expires_at_us) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO passes (hash, kind, holder, expires_at_us) VALUES (?1, ?2, ?3, ?4)",
     )?;
     let (kind, holder) = (number(pass.kind), json(&pass.holder)?);
-    insert.execute(params![pass.hash, kind, holder, pass.tenant(), pass.expires_at])?;
+    insert.execute(params![pass.hash, kind, holder, pass.expires_at])?;
+    let mut insert = batch.connection.prepare_cached(
+        "INSERT OR IGNORE INTO pass_applications (application_id, hash) VALUES (?1, ?2)",
+    )?;
+    for (_, application) in pass.applications() {
+        insert.execute(params![application, pass.hash])?;
+    }
     Ok(())
 }
 
@@ -80,16 +86,15 @@ pub(super) fn delete(batch: &mut Batch<'_>, hash: [u8; 32]) -> Fallible<()> {
     Ok(())
 }
 
-pub(super) fn delete_of_tenant(
+/// Ends all passes that open an application.
+pub(super) fn delete_of_application(
     batch: &mut Batch<'_>,
-    environment: &str,
-    tenant: &str,
+    application: ApplicationId,
 ) -> Fallible<()> {
-    // Another company's environment may have a tenant of the same name.
     let mut delete = batch.connection.prepare_cached(
-        "DELETE FROM passes WHERE tenant = ?1 AND EXISTS (
-            SELECT 1 FROM json_each(holder, '$.environments') WHERE value = ?2)",
+        "DELETE FROM passes WHERE hash IN
+            (SELECT hash FROM pass_applications WHERE application_id = ?1)",
     )?;
-    delete.execute(params![tenant, environment])?;
+    delete.execute(params![application])?;
     Ok(())
 }
