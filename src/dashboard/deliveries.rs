@@ -253,8 +253,8 @@ async fn list(
         Some(filter) => page(&pages, &place, &filters, filter).await?,
         None => Found::default(),
     };
-    let newest = found.lines.first().map(|line| cursor_text(line.id)).unwrap_or_default();
-    let live = found.newer.is_none().then(|| filters.query(Some(("newest", newest))));
+    let newest = found.newest.map(|newest| newest.map(cursor_text).unwrap_or_default());
+    let live = newest.map(|newest| filters.query(Some(("newest", newest))));
     html(&LogPage {
         shell: Shell::of(&pages, &place, Section::Deliveries, None).await?,
         webhooks: webhooks.collect(),
@@ -275,7 +275,10 @@ struct Found {
     lines: Vec<DeliveryLine>,
     newer: Option<DeliveryId>,
     older: Option<DeliveryId>,
+    /// How far back was looked, where that ended before the page was full.
     searched_to: Option<Timestamp>,
+    /// On the page of the newest: the newest of all, whether it passes the filters or not.
+    newest: Option<Option<DeliveryId>>,
 }
 
 async fn page(
@@ -284,36 +287,41 @@ async fn page(
     filters: &Filters,
     filter: DeliveryFilter,
 ) -> Result<Found> {
-    let (newer, older) = (cursor(&filters.newer), cursor(&filters.older));
-    let backwards = newer.is_none();
-    let request =
-        Page { after: newer.or(older), descending: backwards, limit: DELIVERIES_PER_PAGE };
-    let found = pages.store.list_log(place.application.id, filter.clone(), request).await?;
-    let DeliveryPage { mut lines, reached, has_more } = found;
-    let ended_early = has_more && lines.len() < DELIVERIES_PER_PAGE as usize;
-    if backwards {
-        let behind =
-            if ended_early { reached.map(|(id, _)| id) } else { lines.last().map(|one| one.id) };
-        return Ok(Found {
-            newer: older.and(lines.first().map(|one| one.id)),
-            older: behind.filter(|_| has_more),
-            searched_to: reached.map(|(_, at)| at).filter(|_| ended_early),
-            lines,
-        });
+    let at = |after: Option<DeliveryId>, descending: bool| {
+        let page = Page { after, descending, limit: DELIVERIES_PER_PAGE };
+        pages.store.list_log(place.application.id, filter.clone(), page)
+    };
+    if let Some(after) = cursor(&filters.newer) {
+        let found = at(Some(after), false).await?;
+        // Where nothing newer is found, or less than a page, it is the newest page, which is
+        // full like any other.
+        if found.has_more && !found.lines.is_empty() {
+            return Ok(newer(found));
+        }
+        return Ok(older(at(None, true).await?, None));
     }
-    if !has_more && lines.len() < DELIVERIES_PER_PAGE as usize {
-        // The newest page, which is full like any other and goes on being the newest.
-        let request = Page { after: None, descending: true, limit: DELIVERIES_PER_PAGE };
-        let DeliveryPage { lines, has_more, .. } =
-            pages.store.list_log(place.application.id, filter, request).await?;
-        let older = lines.last().map(|one| one.id).filter(|_| has_more);
-        return Ok(Found { older, lines, ..Found::default() });
-    }
+    let after = cursor(&filters.older);
+    Ok(older(at(after, true).await?, after))
+}
+
+/// A page that was read from older to newer.
+fn newer(DeliveryPage { mut lines, reached, .. }: DeliveryPage) -> Found {
+    let is_full = lines.len() == DELIVERIES_PER_PAGE as usize;
+    let end = if is_full { lines.last().map(|one| one.id) } else { reached.map(|(id, _)| id) };
     lines.reverse();
-    Ok(Found {
-        newer: lines.first().map(|one| one.id).filter(|_| has_more),
-        older: lines.last().map(|one| one.id),
+    Found { newer: end, older: lines.last().map(|one| one.id), lines, ..Found::default() }
+}
+
+/// A page that was read from newer to older, starting behind `after`.
+fn older(page: DeliveryPage, after: Option<DeliveryId>) -> Found {
+    let DeliveryPage { lines, first, reached, has_more } = page;
+    let ended_early = has_more && lines.len() < DELIVERIES_PER_PAGE as usize;
+    let end = if ended_early { reached.map(|(id, _)| id) } else { lines.last().map(|one| one.id) };
+    Found {
+        newer: after.and(lines.first().map(|one| one.id)),
+        older: end.filter(|_| has_more),
+        searched_to: reached.map(|(_, at)| at).filter(|_| ended_early),
+        newest: after.is_none().then_some(first),
         lines,
-        searched_to: None,
-    })
+    }
 }

@@ -14,7 +14,7 @@ use super::deliveries::Filters;
 use super::error::PageError;
 use super::place::Place;
 use crate::domain::{DeliveryId, Error, Timestamp};
-use crate::store::{Arrivals, DeliveryFilter, Page};
+use crate::store::{Arrivals, DeliveryFilter, DeliveryPage, Page};
 
 /// At most so many are counted; more read as "50 or more".
 const COUNTED_MAX: u32 = 50;
@@ -35,7 +35,10 @@ struct Waiting {
     place: Place,
     filter: DeliveryFilter,
     arrivals: Arrivals,
-    newest: Option<DeliveryId>,
+    /// How far was looked.
+    reached: Option<DeliveryId>,
+    /// How many were found behind the newest that the page shows, and how many it was told of.
+    found: usize,
     told: usize,
     until: Timestamp,
 }
@@ -48,9 +51,9 @@ async fn live(
     let arrivals = pages.store.arrivals(place.application.id)?;
     // No event of that id: nothing to tell of, until the page is asked for again.
     let filter = filters.filter(&pages, &place).await?.ok_or_else(Error::not_found)?;
-    let newest = filters.newest();
+    let reached = filters.newest();
     let until = pages.clock.now() + LIFE;
-    let waiting = Waiting { pages, place, filter, arrivals, newest, told: 0, until };
+    let waiting = Waiting { pages, place, filter, arrivals, reached, found: 0, told: 0, until };
     let stream = futures_util::stream::unfold(waiting, next);
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }
@@ -58,10 +61,10 @@ async fn live(
 /// The next message: how many there are that the page doesn't show.
 async fn next(mut waiting: Waiting) -> Option<(Result<Event, Infallible>, Waiting)> {
     loop {
-        let count = waiting.count().await?;
-        if count != waiting.told {
-            waiting.told = count;
-            return Some((Ok(Event::default().data(count.to_string())), waiting));
+        waiting.look().await?;
+        if waiting.found != waiting.told {
+            waiting.told = waiting.found;
+            return Some((Ok(Event::default().data(waiting.found.to_string())), waiting));
         }
         tokio::select! {
             biased;
@@ -74,11 +77,20 @@ async fn next(mut waiting: Waiting) -> Option<(Result<Event, Infallible>, Waitin
 }
 
 impl Waiting {
-    /// `None` where the page has no more business here.
-    async fn count(&self) -> Option<usize> {
-        let page = Page { after: self.newest, descending: false, limit: COUNTED_MAX };
-        let application = self.place.application.id;
-        let found = self.pages.store.list_log(application, self.filter.clone(), page).await;
-        found.ok().map(|found| found.lines.len())
+    /// Looks at what came since it looked last. `None` where the page has no more business here.
+    async fn look(&mut self) -> Option<()> {
+        while self.found < COUNTED_MAX as usize {
+            let page = Page { after: self.reached, descending: false, limit: COUNTED_MAX };
+            let application = self.place.application.id;
+            let page = self.pages.store.list_log(application, self.filter.clone(), page).await;
+            let DeliveryPage { lines, reached, has_more, .. } = page.ok()?;
+            self.found += lines.len();
+            self.reached = reached.map(|(id, _)| id).or(self.reached);
+            if !has_more {
+                break;
+            }
+        }
+        self.found = self.found.min(COUNTED_MAX as usize);
+        Some(())
     }
 }

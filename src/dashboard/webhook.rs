@@ -57,6 +57,8 @@ struct WebhookPage {
     created_at: String,
     spark: Spark,
     latest: Vec<deliveries::Line>,
+    /// Whether older ones were not looked for.
+    searched_in_part: bool,
     resends: Vec<resend::Line>,
     history: Vec<Happened>,
 }
@@ -96,6 +98,7 @@ async fn show(
         secret: !endpoint.secrets.is_empty() && has_secrets(&place),
         created_at: words::exact(endpoint.created_at),
         spark,
+        searched_in_part: latest.has_more,
         latest: latest.lines.iter().map(|line| deliveries::Line::of(line, now)).collect(),
         resends: resend::latest(&pages, &endpoint).await?,
         history,

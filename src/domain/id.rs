@@ -61,6 +61,10 @@ const DIGITS_PER_PART: usize = 10;
 const PART: u128 = 62_u128.pow(DIGITS_PER_PART as u32);
 
 impl<K> Id<K> {
+    /// Before and behind all that there can be, for places in lists.
+    pub const MIN: Id<K> = Id { bytes: [0; 16], kind: PhantomData };
+    pub const MAX: Id<K> = Id { bytes: [0xff; 16], kind: PhantomData };
+
     /// The id of something made at `time`, told apart by `random`.
     pub fn at(time: Timestamp, random: [u8; 8]) -> Id<K> {
         let micros = u64::try_from(time.as_micros()).unwrap_or(0);

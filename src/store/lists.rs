@@ -177,8 +177,11 @@ pub struct LastAttempt {
 #[derive(Clone, Debug)]
 pub struct DeliveryPage {
     pub lines: Vec<DeliveryLine>,
-    /// The last delivery that was looked at, and when its message was published. It may lie
-    /// behind the last line, where those in between don't pass the filter.
+    /// The first place that was looked at. It may lie before the first line.
+    pub first: Option<DeliveryId>,
+    /// The last place that was looked at, and when its message was published. It may lie behind
+    /// the last line, where those in between don't pass the filter, and be a message without a
+    /// delivery.
     pub reached: Option<(DeliveryId, Timestamp)>,
     /// Whether there is something behind it that was not looked at.
     pub has_more: bool,

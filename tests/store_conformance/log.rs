@@ -249,3 +249,39 @@ async fn stop(world: &World, application: &Application, endpoint: &Endpoint) {
         hookwright::store::EndpointChange { endpoint: changed, from_revision: now.revision };
     world.store().update_endpoint(change, false).await.unwrap();
 }
+
+pub(crate) async fn looking_for_a_rare_delivery_is_done_in_steps(world: World) {
+    /// More than a store looks at for one page.
+    const MESSAGES: usize = 10_200;
+    let application = world.application("acme").await;
+    let rare = world.endpoint(&application).await;
+    let job = world.claimed_job(&application).await;
+    stop(&world, &application, &rare).await;
+    let publish = async |_| world.publish(&application).await;
+    futures_util::future::join_all((0..MESSAGES).map(publish)).await;
+    let filter = DeliveryFilter { endpoint: Some(rare.id), ..DeliveryFilter::default() };
+    let (mut after, mut seen, mut pages) = (None, Vec::new(), 0);
+    loop {
+        let page = Page { after, descending: true, limit: 5 };
+        let found = world.store().list_log(application.id, filter.clone(), page).await.unwrap();
+        pages += 1;
+        seen.extend(found.lines.iter().map(|line| line.id));
+        assert!(found.first.is_some());
+        after = found.reached.map(|(id, _)| id);
+        if !found.has_more {
+            break;
+        }
+    }
+    assert_eq!(seen, [job.delivery()]);
+    assert_eq!(pages, 2, "the first page gave up");
+}
+
+pub(crate) async fn an_ordered_endpoints_next_attempt_is_its_retry(world: World) {
+    let application = world.application("acme").await;
+    world.endpoint_with(&application, |e| e.ordered = true).await;
+    let job = world.claimed_job(&application).await;
+    let at = world.now() + s(3_600);
+    world.record(vec![world.failure(&job, Next::Retry { at })]).await;
+    let lines = log(&world, &application, DeliveryFilter::default()).await;
+    assert_eq!(lines[0].next_at, Some(at));
+}

@@ -32,10 +32,14 @@ pub(super) fn list(
         ":high": range.high(),
         ":endpoint": filter.endpoint,
     })?;
-    let mut found = DeliveryPage { lines: Vec::new(), reached: None, has_more: false };
+    let mut found = DeliveryPage { lines: Vec::new(), first: None, reached: None, has_more: false };
     let mut scanned = 0;
     while let Some(row) = rows.next()? {
-        let id = DeliveryId { message: row.get(0)?, endpoint: row.get(5)? };
+        let endpoint: Option<EndpointId> = row.get(5)?;
+        let message: MessageId = row.get(0)?;
+        // A message without such a delivery counts as looked at, and is passed by as a whole.
+        let whole = if page.descending { EndpointId::MIN } else { EndpointId::MAX };
+        let id = DeliveryId { message, endpoint: endpoint.unwrap_or(whole) };
         if page.after.is_some_and(|after| !is_behind(id, after, page.descending)) {
             continue;
         }
@@ -44,10 +48,14 @@ pub(super) fn list(
             break;
         }
         scanned += 1;
+        found.first.get_or_insert(id);
+        found.reached = Some((id, row.get(3)?));
+        if endpoint.is_none() {
+            continue;
+        }
         let line = read(row, id)?;
         let in_time = filter.after.is_none_or(|after| line.published_at >= after)
             && filter.before.is_none_or(|before| line.published_at < before);
-        found.reached = Some((id, line.published_at));
         if in_time
             && (types.is_empty() || types.contains(&*line.event_type))
             && filter.result.is_none_or(|wanted| is_result(&line, wanted))
@@ -84,23 +92,31 @@ fn sql(page: &Page<DeliveryId>) -> String {
     let order = order(page);
     format!(
         "SELECT m.id, m.event_type, m.event_id, m.created_at_us, m.test,
-            d.endpoint_id, d.state, d.attempts, d.next_at_us, e.name, e.url,
+            d.endpoint_id, d.state, d.attempts, coalesce(r.at_us, d.next_at_us), e.name, e.url,
             e.deleted_at_us IS NOT NULL, e.state,
             a.started_at_us, a.duration_us, a.status, a.failure, a.succeeded
          FROM messages m INDEXED BY messages_by_application
-         CROSS JOIN deliveries d ON d.message_id = m.id
-         CROSS JOIN endpoints e ON e.id = d.endpoint_id
-         LEFT JOIN attempts a ON a.message_id = d.message_id AND a.id = (
-            SELECT max(l.id) FROM attempts l
-            WHERE l.message_id = d.message_id AND l.endpoint_id = d.endpoint_id)
-         WHERE m.application_id = :application AND m.id BETWEEN :low AND :high
+         LEFT JOIN deliveries d ON d.message_id = m.id
             AND (:endpoint IS NULL OR d.endpoint_id = :endpoint)
+         LEFT JOIN endpoints e ON e.id = d.endpoint_id
+         LEFT JOIN ordered_retries r ON r.endpoint_id = d.endpoint_id
+            AND r.message_id = d.message_id AND d.failed_in_round > 0
+         LEFT JOIN attempts a ON a.message_id = d.message_id AND a.id = (
+            -- The sign keeps SQLite from walking all attempts at the endpoint instead.
+            SELECT max(l.id) FROM attempts l
+            WHERE l.message_id = d.message_id AND +l.endpoint_id = d.endpoint_id)
+         WHERE m.application_id = :application AND m.id BETWEEN :low AND :high
          ORDER BY m.id {order}, d.endpoint_id {order}"
     )
 }
 
 fn read(row: &Row<'_>, id: DeliveryId) -> Fallible<DeliveryLine> {
-    let state: DeliveryState = row.get(6)?;
+    let (state, deleted): (DeliveryState, bool) = (row.get(6)?, row.get(11)?);
+    let state = match state {
+        // It only wasn't written down yet.
+        DeliveryState::Pending if deleted => DeliveryState::Discarded,
+        state => state,
+    };
     let enabled = row.get::<_, u8>(12)? == 0;
     let pending = state == DeliveryState::Pending;
     let failure: Option<Failure> = read_json(row, 16)?;
@@ -127,7 +143,7 @@ fn read(row: &Row<'_>, id: DeliveryId) -> Fallible<DeliveryLine> {
         waits: pending && !enabled,
         endpoint_name: row.get(9)?,
         endpoint_url: row.get(10)?,
-        endpoint_deleted: row.get(11)?,
+        endpoint_deleted: deleted,
         last,
     })
 }
