@@ -35,6 +35,14 @@ fn require_shared(environment: &Environment) -> Result<()> {
     }
 }
 
+/// Whether what is made on the way to a new endpoint is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    Secrets,
+    /// For a dry run.
+    Nothing,
+}
+
 /// The secrets that a new endpoint of the application will share. Where the server makes them,
 /// the first endpoint is when it does.
 ///
@@ -44,7 +52,7 @@ pub(super) async fn for_new_endpoint(
     state: &ApiState,
     environment: &Environment,
     application: &Application,
-    wish: SecretWish,
+    (wish, keep): (SecretWish, Keep),
 ) -> Result<Vec<SigningSecret>> {
     if wish.text.is_some() {
         let sentence = "The application's endpoints share a secret; rotate it there";
@@ -62,6 +70,9 @@ pub(super) async fn for_new_endpoint(
     let text = new_secret(state, environment, wish, "secret")?;
     let made: Vec<SigningSecret> =
         text.map(|text| SigningSecret { text, expires_at: None }).into_iter().collect();
+    if keep == Keep::Nothing {
+        return Ok(made);
+    }
     let id = application.id;
     match state.engine.replace_application_secrets(id, Vec::new(), made.clone()).await {
         Ok(()) => Ok(made),

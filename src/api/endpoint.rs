@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::application_secret::{for_new_endpoint, is_shared};
+use super::application_secret::{Keep, for_new_endpoint, is_shared};
 use super::auth::Caller;
 use super::endpoint_headers::is_sensitive;
 use super::endpoint_input::{AuthIn, EndpointIn};
@@ -210,7 +210,7 @@ async fn create(
 ) -> ApiResult<Response> {
     let application = caller.application(&state, app_id).await?;
     if query.dry_run == Some(true) {
-        new_endpoint(&state, &caller, &application, input).await?;
+        new_endpoint(&state, &caller, &application, (input, Keep::Nothing)).await?;
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let created = create_in(&state, &caller, &application, input).await?;
@@ -224,7 +224,7 @@ pub(super) async fn create_in(
     application: &std::sync::Arc<Application>,
     input: EndpointIn,
 ) -> Result<std::sync::Arc<Endpoint>> {
-    let mut endpoint = new_endpoint(state, caller, application, input).await?;
+    let mut endpoint = new_endpoint(state, caller, application, (input, Keep::Secrets)).await?;
     state.engine.handshake(application, &endpoint).await?;
     if is_shared(&caller.environment) {
         // Those that the application has when it is stored, which may have been rotated since.
@@ -240,13 +240,13 @@ async fn new_endpoint(
     state: &ApiState,
     caller: &Caller,
     application: &std::sync::Arc<Application>,
-    input: EndpointIn,
+    (input, keep): (EndpointIn, Keep),
 ) -> Result<Endpoint> {
     let wish = SecretWish { text: input.secret.clone(), kind: input.secret_type.clone() };
     let draft = input.apply_to(blank(state, application, caller), state.clock.now());
     let endpoint = draft.check(state, &caller.environment, None).await?;
     let secrets = match is_shared(&caller.environment) {
-        true => for_new_endpoint(state, &caller.environment, application, wish).await?,
+        true => for_new_endpoint(state, &caller.environment, application, (wish, keep)).await?,
         false => new_secret(state, &caller.environment, wish, "secret")?
             .map(|text| SigningSecret { text, expires_at: None })
             .into_iter()

@@ -40,6 +40,13 @@ async fn all_endpoints_of_an_application_share_its_secret() {
     let tenant = Tenant::new(&server, ACME, "t").await;
     let neighbour = Tenant::new(&server, ACME, "n").await;
     tenant.ask("GET", "secret", Value::Null).await.expect(404);
+    // Trying out whether an endpoint could be made stores nothing.
+    let fields = json!({ "url": one.url("/").as_str() });
+    tenant.ask("POST", "endpoint?dry_run=true", fields).await.expect(204);
+    let wrong = tenant.ask("POST", "endpoint?dry_run=true", json!({ "url": "" })).await;
+    assert_eq!(refused(wrong, "url"), "A URL is required.");
+    tenant.ask("GET", "secret", Value::Null).await.expect(404);
+    assert_eq!(tenant.ask("GET", "endpoint", Value::Null).await.expect(200)["data"], json!([]));
     let first = tenant.endpoint(json!({ "url": one.url("/").as_str() })).await;
     let second = tenant.endpoint(json!({ "url": two.url("/").as_str() })).await;
     neighbour.endpoint(json!({ "url": one.url("/n").as_str() })).await;
