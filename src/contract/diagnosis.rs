@@ -243,13 +243,14 @@ impl Contract {
             Transport::Webhook => Ok(text_of(&self.render(input)?)),
             Transport::Websocket => {
                 let message = self.render_message(input)?;
-                let request = RequestText {
+                let mut request = RequestText {
                     method: websocket::METHOD.to_owned(),
                     url: message.url.to_string(),
                     headers: Vec::new(),
                     body: message.frame,
                 };
-                Ok((request.unframed(), Vec::new()))
+                request.unframe();
+                Ok((request, Vec::new()))
             }
         }
     }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Router;
 use axum::extract::{Query, State};
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 
 use super::error::PageResult;
 use super::form::Posted;
@@ -24,12 +23,11 @@ use crate::store::{AttemptFilter, DeliveryFilter, Page};
 
 mod findings;
 mod shown;
+mod turns;
 mod words;
 
 use shown::Shown;
-
-/// Diagnoses that are made at the same time. Each may hash tens of megabytes.
-const DIAGNOSES_AT_ONCE: usize = 2;
+use turns::Turns;
 
 /// Attempts of an event that a request is compared with.
 const ATTEMPTS_COMPARED: u32 = 20;
@@ -43,10 +41,9 @@ const COMPARED_BYTES: usize = 4 << 20;
 /// Texts of a request that are looked up as its event's id.
 const IDS_LOOKED_UP: usize = 4;
 
-static PLACES: Semaphore = Semaphore::const_new(DIAGNOSES_AT_ONCE);
-
 pub(super) fn router() -> Router<Pages> {
-    Router::new().route("/env/{environment}/app/{application}/debugger", get(show).post(check))
+    const AT: &str = "/env/{environment}/app/{application}/debugger";
+    Router::new().route(AT, get(show).post(check)).layer(Extension(Turns::new()))
 }
 
 /// The form. The secret never goes back into it.
@@ -152,6 +149,7 @@ fn chosen<'e>(endpoints: &'e [Arc<Endpoint>], fields: &Fields) -> Option<&'e Arc
 async fn check(
     State(pages): State<Pages>,
     place: Place,
+    Extension(turns): Extension<Turns>,
     Posted(fields): Posted<Fields>,
 ) -> PageResult {
     let endpoints = webhooks::all(&pages, &place).await?;
@@ -161,8 +159,8 @@ async fn check(
         headers: Vec::new(),
         body: fields.body.clone(),
     };
-    let unread = pasted.read_headers(&fields.headers);
-    let pasted = pasted.unframed();
+    let mut unread = pasted.read_headers(&fields.headers);
+    unread.extend(pasted.unframe());
     let refusal = refusal(&place, &endpoints, &fields);
     if !refusal.is_empty() {
         return page(&pages, &place, endpoints, fields, (refusal, None)).await;
@@ -176,7 +174,7 @@ async fn check(
     };
     let case = case(&pages, &place, &endpoints, (&fields, pasted, message.as_deref())).await?;
     let (now, pasted) = (case.now, !fields.secret.0.expose().is_empty());
-    let diagnosis = match diagnose(&place, case).await {
+    let diagnosis = match diagnose(&place, &turns, case).await {
         Ok(diagnosis) => diagnosis,
         Err(error) => {
             let refusal = Refusal::of(error)?;
@@ -377,15 +375,11 @@ async fn recently_sent(
     Ok(requests)
 }
 
-async fn diagnose(place: &Place, case: Case) -> Result<Diagnosis> {
-    let busy = |_| {
-        let sentence = "Other requests are being looked into. Try again in a moment.";
-        Error::new(ErrorCode::Unavailable, sentence)
-    };
-    let permit = PLACES.try_acquire().map_err(busy)?;
+async fn diagnose(place: &Place, turns: &Turns, case: Case) -> Result<Diagnosis> {
+    let turn = turns.take(place.application.id).await?;
     let contract = Arc::clone(&place.environment.contract);
     let work = move || {
-        let _permit = permit;
+        let _turn = turn;
         contract.diagnose(&case)
     };
     let done = tokio::task::spawn_blocking(work).await;
