@@ -8,12 +8,13 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Deserialize;
 
+use super::conceal::{HIDDEN, Secrets};
 use super::error::PageResult;
 use super::form::Posted;
 use super::native::Refusal;
 use super::place::Place;
 use super::shell::{Section, Shell};
-use super::{Pages, delivery, html, webhooks};
+use super::{Pages, html, webhooks};
 use crate::contract::RenderInput;
 use crate::contract::diagnosis::{Candidate, Case, Diagnosis, Owner, RequestText, Signs};
 use crate::domain::{
@@ -120,7 +121,8 @@ async fn show(State(pages): State<Pages>, place: Place, Query(from): Query<From>
     {
         let reference = Reference(fields.message.clone());
         let message = pages.store.get_message(place.application.id, &reference).await?;
-        fill_in(&mut fields, sent(&pages, &place, &message, endpoint).await?.first());
+        let sent = sent(&pages, &place, &message, endpoint).await?;
+        fill_in(&mut fields, sent.first(), &Secrets::of(endpoint));
     } else if chosen.is_none()
         && let [only] = &endpoints[..]
     {
@@ -130,14 +132,14 @@ async fn show(State(pages): State<Pages>, place: Place, Query(from): Query<From>
 }
 
 /// Fills the form in with a request as it went out, but for credentials.
-fn fill_in(fields: &mut Fields, request: Option<&(RequestText, Vec<String>)>) {
+fn fill_in(fields: &mut Fields, request: Option<&(RequestText, Vec<String>)>, secrets: &Secrets) {
     let Some((request, credentials)) = request else { return };
     fields.method.clone_from(&request.method);
-    fields.url.clone_from(&request.url);
-    fields.body.clone_from(&request.body);
-    let lines = request.headers.iter().map(|(name, value)| {
-        let value = if credentials.contains(name) { delivery::HIDDEN } else { value };
-        format!("{name}: {value}")
+    fields.url = secrets.concealed(request.url.clone());
+    fields.body = secrets.concealed(request.body.clone());
+    let lines = request.headers.iter().map(|(name, value)| match credentials.contains(name) {
+        true => format!("{name}: {HIDDEN}"),
+        false => format!("{name}: {}", secrets.concealed(value.clone())),
     });
     fields.headers = lines.collect::<Vec<_>>().join("\n");
 }
@@ -248,12 +250,13 @@ async fn case(
     let (mut sent_then, mut recent) = (Vec::new(), Vec::new());
     match (message, chosen) {
         (Some(message), Some(endpoint)) => {
-            sent_then = sent(pages, place, message, endpoint).await?;
+            sent_then = comparable(place, sent(pages, place, message, endpoint).await?, endpoint);
         }
         (Some(message), None) => {
             let all = pages.store.list_deliveries(place.application.id, message.id).await?;
             if let Some((_, endpoint)) = all.first() {
-                sent_then = sent(pages, place, message, endpoint).await?;
+                sent_then =
+                    comparable(place, sent(pages, place, message, endpoint).await?, endpoint);
             }
         }
         (None, Some(endpoint)) => recent = recently_sent(pages, place, endpoint).await?,
@@ -264,7 +267,7 @@ async fn case(
         computed: fields.computed.clone(),
         candidates: candidates(place, endpoints, fields),
         registered: chosen.map(|endpoint| registered(endpoint)).unwrap_or_default(),
-        sent: sent_then.into_iter().map(|(request, _)| request).collect(),
+        sent: sent_then,
         recent,
         now: pages.clock.now(),
     })
@@ -345,6 +348,20 @@ async fn sent(
     Ok(requests)
 }
 
+/// The requests that may be compared with what is pasted: where they differ is shown, and so
+/// would be a secret that stands there.
+fn comparable(
+    place: &Place,
+    requests: Vec<(RequestText, Vec<String>)>,
+    endpoint: &Endpoint,
+) -> Vec<RequestText> {
+    let (secrets, sends) = (Secrets::of(endpoint), place.environment.contract.sends_secret());
+    let may = |(request, credentials): &(RequestText, Vec<String>)| {
+        !sends || !secrets.are_sent(request, credentials)
+    };
+    requests.into_iter().filter(may).map(|(request, _)| request).collect()
+}
+
 /// The last events of a webhook, as they would be sent now.
 async fn recently_sent(
     pages: &Pages,
@@ -354,9 +371,10 @@ async fn recently_sent(
     let filter = DeliveryFilter { endpoint: Some(endpoint.id), ..DeliveryFilter::default() };
     let page = Page { after: None, descending: true, limit: RECENT_EVENTS };
     let log = pages.store.list_log(place.application.id, filter, page).await?;
-    let mut requests: Vec<RequestText> = Vec::new();
+    let mut requests: Vec<(RequestText, Vec<String>)> = Vec::new();
     for line in &log.lines {
-        if requests.iter().map(|request| request.body.len()).sum::<usize>() >= COMPARED_BYTES {
+        let bytes = requests.iter().map(|(request, _)| request.body.len());
+        if bytes.sum::<usize>() >= COMPARED_BYTES {
             break;
         }
         let reference = Reference(line.id.message.to_string());
@@ -369,10 +387,10 @@ async fn recently_sent(
         let now = pages.clock.now();
         let input = RenderInput { message: &message, endpoint, attempt: 1, now };
         if !message.payload_expired() {
-            requests.extend(place.environment.contract.sent(&input).ok().map(|(sent, _)| sent));
+            requests.extend(place.environment.contract.sent(&input).ok());
         }
     }
-    Ok(requests)
+    Ok(comparable(place, requests, endpoint))
 }
 
 async fn diagnose(place: &Place, turns: &Turns, case: Case) -> Result<Diagnosis> {

@@ -13,7 +13,7 @@ pub(super) const SIGNATURES: usize = 16;
 const PAIR_SIGNATURE_BYTES: usize = 64;
 
 /// Encodings that a signature may turn out to be in.
-const ENCODINGS: [Encoding; 6] = [
+pub(super) const ENCODINGS: [Encoding; 6] = [
     Encoding::Hex,
     Encoding::HexUpper,
     Encoding::Base64,

@@ -246,3 +246,26 @@ fn a_frame_of_a_websocket_is_verified_like_a_request() {
     };
     assert!(matches!(world.contract.diagnose(&case).verdict, Verdict::Valid { .. }));
 }
+
+#[test]
+fn a_token_in_a_frame_is_a_credential() {
+    let text = r#"
+        name = "tokens"
+        [delivery]
+        [[signature]]
+        header = "X-Token"
+        algorithm = "token"
+        format = "Bearer {{ signature }}"
+        [secret]
+        [endpoint]
+        transports = ["webhook", "websocket"]
+    "#;
+    let mut world = World::of(Arc::new(Contract::load("tokens.toml", text).unwrap()));
+    for transport in [Transport::Webhook, Transport::Websocket] {
+        world.sample.transport = transport;
+        let sent = world.sample.with_input(|input| world.contract.sent(input));
+        let (request, credentials) = sent.unwrap();
+        assert!(request.header("x-token").unwrap().contains(world.secret.expose()));
+        assert_eq!(credentials, ["x-token"], "{transport:?}");
+    }
+}
