@@ -8,5 +8,7 @@ mod causes;
 mod forms;
 #[path = "debugger/tenants.rs"]
 mod tenants;
+#[path = "debugger/tokens.rs"]
+mod tokens;
 #[path = "debugger/world.rs"]
 mod world;

@@ -14,6 +14,7 @@ mod parts;
 mod pasted;
 mod prints;
 mod search;
+mod spellings;
 mod variants;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use parts::{MASK, PartKind, Place, SignedPart};
 pub use pasted::{HEADER_LINES, RequestText, Unread};
 pub use prints::{Family, Print};
 pub use search::WORK_BYTES;
+pub use spellings::spellings;
 pub use variants::ContentFault;
 
 use std::time::Duration;
@@ -35,7 +37,7 @@ use self::look::Look;
 use self::search::{Budget, MOST_DEVIATIONS};
 use self::variants::BODIES_BYTES;
 use super::websocket;
-use super::{Contract, RenderInput, WireRequest};
+use super::{Algorithm, Contract, RenderInput, WireRequest};
 use crate::domain::{Failure, Timestamp, Transport};
 
 /// How far from now a signed time may be, before receivers should refuse it.
@@ -243,20 +245,24 @@ impl Contract {
             Transport::Webhook => Ok(text_of(&self.render(input)?)),
             Transport::Websocket => {
                 let message = self.render_message(input)?;
-                let request = RequestText {
+                let mut request = RequestText {
                     method: websocket::METHOD.to_owned(),
                     url: message.url.to_string(),
                     headers: Vec::new(),
                     body: message.frame,
                 };
-                Ok((request.unframed(), Vec::new()))
+                request.unframe();
+                // What is sensitive was lost in the frame; its headers are the contract's own.
+                let tokens = self.signatures.iter().filter(|one| one.algorithm == Algorithm::Token);
+                let headers = tokens.filter_map(|token| token.header.as_ref());
+                Ok((request, headers.map(|name| name.as_str().to_owned()).collect()))
             }
         }
     }
 
     /// Whether the secret itself is what some signature header carries.
     pub fn sends_secret(&self) -> bool {
-        self.signatures.iter().any(|one| one.algorithm == super::Algorithm::Token)
+        self.signatures.iter().any(|one| one.algorithm == Algorithm::Token)
     }
 }
 

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Router;
 use axum::extract::{Query, State};
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 
+use super::conceal::{HIDDEN, Secrets};
 use super::error::PageResult;
 use super::form::Posted;
 use super::native::Refusal;
 use super::place::Place;
 use super::shell::{Section, Shell};
-use super::{Pages, delivery, html, webhooks};
+use super::{Pages, html, webhooks};
 use crate::contract::RenderInput;
 use crate::contract::diagnosis::{Candidate, Case, Diagnosis, Owner, RequestText, Signs};
 use crate::domain::{
@@ -24,12 +24,11 @@ use crate::store::{AttemptFilter, DeliveryFilter, Page};
 
 mod findings;
 mod shown;
+mod turns;
 mod words;
 
 use shown::Shown;
-
-/// Diagnoses that are made at the same time. Each may hash tens of megabytes.
-const DIAGNOSES_AT_ONCE: usize = 2;
+use turns::Turns;
 
 /// Attempts of an event that a request is compared with.
 const ATTEMPTS_COMPARED: u32 = 20;
@@ -43,10 +42,9 @@ const COMPARED_BYTES: usize = 4 << 20;
 /// Texts of a request that are looked up as its event's id.
 const IDS_LOOKED_UP: usize = 4;
 
-static PLACES: Semaphore = Semaphore::const_new(DIAGNOSES_AT_ONCE);
-
 pub(super) fn router() -> Router<Pages> {
-    Router::new().route("/env/{environment}/app/{application}/debugger", get(show).post(check))
+    const AT: &str = "/env/{environment}/app/{application}/debugger";
+    Router::new().route(AT, get(show).post(check)).layer(Extension(Turns::new()))
 }
 
 /// The form. The secret never goes back into it.
@@ -123,7 +121,8 @@ async fn show(State(pages): State<Pages>, place: Place, Query(from): Query<From>
     {
         let reference = Reference(fields.message.clone());
         let message = pages.store.get_message(place.application.id, &reference).await?;
-        fill_in(&mut fields, sent(&pages, &place, &message, endpoint).await?.first());
+        let sent = sent(&pages, &place, &message, endpoint).await?;
+        fill_in(&mut fields, sent.first(), &Secrets::of(endpoint));
     } else if chosen.is_none()
         && let [only] = &endpoints[..]
     {
@@ -133,14 +132,14 @@ async fn show(State(pages): State<Pages>, place: Place, Query(from): Query<From>
 }
 
 /// Fills the form in with a request as it went out, but for credentials.
-fn fill_in(fields: &mut Fields, request: Option<&(RequestText, Vec<String>)>) {
+fn fill_in(fields: &mut Fields, request: Option<&(RequestText, Vec<String>)>, secrets: &Secrets) {
     let Some((request, credentials)) = request else { return };
     fields.method.clone_from(&request.method);
-    fields.url.clone_from(&request.url);
-    fields.body.clone_from(&request.body);
-    let lines = request.headers.iter().map(|(name, value)| {
-        let value = if credentials.contains(name) { delivery::HIDDEN } else { value };
-        format!("{name}: {value}")
+    fields.url = secrets.concealed(request.url.clone());
+    fields.body = secrets.concealed(request.body.clone());
+    let lines = request.headers.iter().map(|(name, value)| match credentials.contains(name) {
+        true => format!("{name}: {HIDDEN}"),
+        false => format!("{name}: {}", secrets.concealed(value.clone())),
     });
     fields.headers = lines.collect::<Vec<_>>().join("\n");
 }
@@ -152,6 +151,7 @@ fn chosen<'e>(endpoints: &'e [Arc<Endpoint>], fields: &Fields) -> Option<&'e Arc
 async fn check(
     State(pages): State<Pages>,
     place: Place,
+    Extension(turns): Extension<Turns>,
     Posted(fields): Posted<Fields>,
 ) -> PageResult {
     let endpoints = webhooks::all(&pages, &place).await?;
@@ -161,8 +161,8 @@ async fn check(
         headers: Vec::new(),
         body: fields.body.clone(),
     };
-    let unread = pasted.read_headers(&fields.headers);
-    let pasted = pasted.unframed();
+    let mut unread = pasted.read_headers(&fields.headers);
+    unread.extend(pasted.unframe());
     let refusal = refusal(&place, &endpoints, &fields);
     if !refusal.is_empty() {
         return page(&pages, &place, endpoints, fields, (refusal, None)).await;
@@ -176,7 +176,7 @@ async fn check(
     };
     let case = case(&pages, &place, &endpoints, (&fields, pasted, message.as_deref())).await?;
     let (now, pasted) = (case.now, !fields.secret.0.expose().is_empty());
-    let diagnosis = match diagnose(&place, case).await {
+    let diagnosis = match diagnose(&place, &turns, case).await {
         Ok(diagnosis) => diagnosis,
         Err(error) => {
             let refusal = Refusal::of(error)?;
@@ -250,12 +250,13 @@ async fn case(
     let (mut sent_then, mut recent) = (Vec::new(), Vec::new());
     match (message, chosen) {
         (Some(message), Some(endpoint)) => {
-            sent_then = sent(pages, place, message, endpoint).await?;
+            sent_then = comparable(place, sent(pages, place, message, endpoint).await?, endpoint);
         }
         (Some(message), None) => {
             let all = pages.store.list_deliveries(place.application.id, message.id).await?;
             if let Some((_, endpoint)) = all.first() {
-                sent_then = sent(pages, place, message, endpoint).await?;
+                sent_then =
+                    comparable(place, sent(pages, place, message, endpoint).await?, endpoint);
             }
         }
         (None, Some(endpoint)) => recent = recently_sent(pages, place, endpoint).await?,
@@ -266,7 +267,7 @@ async fn case(
         computed: fields.computed.clone(),
         candidates: candidates(place, endpoints, fields),
         registered: chosen.map(|endpoint| registered(endpoint)).unwrap_or_default(),
-        sent: sent_then.into_iter().map(|(request, _)| request).collect(),
+        sent: sent_then,
         recent,
         now: pages.clock.now(),
     })
@@ -347,6 +348,20 @@ async fn sent(
     Ok(requests)
 }
 
+/// The requests that may be compared with what is pasted: where they differ is shown, and so
+/// would be a secret that stands there.
+fn comparable(
+    place: &Place,
+    requests: Vec<(RequestText, Vec<String>)>,
+    endpoint: &Endpoint,
+) -> Vec<RequestText> {
+    let (secrets, sends) = (Secrets::of(endpoint), place.environment.contract.sends_secret());
+    let may = |(request, credentials): &(RequestText, Vec<String>)| {
+        !sends || !secrets.are_sent(request, credentials)
+    };
+    requests.into_iter().filter(may).map(|(request, _)| request).collect()
+}
+
 /// The last events of a webhook, as they would be sent now.
 async fn recently_sent(
     pages: &Pages,
@@ -356,9 +371,10 @@ async fn recently_sent(
     let filter = DeliveryFilter { endpoint: Some(endpoint.id), ..DeliveryFilter::default() };
     let page = Page { after: None, descending: true, limit: RECENT_EVENTS };
     let log = pages.store.list_log(place.application.id, filter, page).await?;
-    let mut requests: Vec<RequestText> = Vec::new();
+    let mut requests: Vec<(RequestText, Vec<String>)> = Vec::new();
     for line in &log.lines {
-        if requests.iter().map(|request| request.body.len()).sum::<usize>() >= COMPARED_BYTES {
+        let bytes = requests.iter().map(|(request, _)| request.body.len());
+        if bytes.sum::<usize>() >= COMPARED_BYTES {
             break;
         }
         let reference = Reference(line.id.message.to_string());
@@ -371,21 +387,17 @@ async fn recently_sent(
         let now = pages.clock.now();
         let input = RenderInput { message: &message, endpoint, attempt: 1, now };
         if !message.payload_expired() {
-            requests.extend(place.environment.contract.sent(&input).ok().map(|(sent, _)| sent));
+            requests.extend(place.environment.contract.sent(&input).ok());
         }
     }
-    Ok(requests)
+    Ok(comparable(place, requests, endpoint))
 }
 
-async fn diagnose(place: &Place, case: Case) -> Result<Diagnosis> {
-    let busy = |_| {
-        let sentence = "Other requests are being looked into. Try again in a moment.";
-        Error::new(ErrorCode::Unavailable, sentence)
-    };
-    let permit = PLACES.try_acquire().map_err(busy)?;
+async fn diagnose(place: &Place, turns: &Turns, case: Case) -> Result<Diagnosis> {
+    let turn = turns.take(place.application.id).await?;
     let contract = Arc::clone(&place.environment.contract);
     let work = move || {
-        let _permit = permit;
+        let _turn = turn;
         contract.diagnose(&case)
     };
     let done = tokio::task::spawn_blocking(work).await;

@@ -12,6 +12,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::conceal::{HIDDEN, Secrets};
 use super::error::PageResult;
 use super::form::Posted;
 use super::place::Place;
@@ -27,12 +28,6 @@ use crate::store::{AttemptFilter, AttemptRow, DeliveryFilter, DeliveryLine, Deli
 
 /// Attempts on the page.
 const ATTEMPTS_SHOWN: u32 = 100;
-
-/// What stands in the place of a credential.
-pub(super) const HIDDEN: &str = "••••••••";
-
-/// A shorter text is found in anything, and is no secret.
-const CONCEALED_BYTES_MIN: usize = 4;
 
 pub(super) fn router() -> Router<Pages> {
     const AT: &str = "/env/{environment}/app/{application}/deliveries/{message}/{webhook}";
@@ -141,6 +136,7 @@ async fn delivery(
         "retried" => Some("A new attempt was started.".to_owned()),
         _ => None,
     };
+    let secrets = Secrets::of(endpoint);
     let number = attempts.first().map_or(1, |last| last.attempt.number);
     let due_soon = row.next_at.is_some_and(|at| at <= now + std::time::Duration::from_secs(5));
     html(&DeliveryPage {
@@ -158,7 +154,7 @@ async fn delivery(
         next: line.next_at.map(|at| (words::exact(at), words::relative(at, now))),
         request: request(place, message, endpoint, (number, last_start)),
         changed_since: !attempts.is_empty() && endpoint.updated_at > last_start,
-        attempts: attempts.into_iter().map(tried).collect(),
+        attempts: attempts.into_iter().map(|row| tried(row, &secrets)).collect(),
         can_retry: !place.viewer.read_only()
             && !line.endpoint_deleted
             && !message.payload_expired()
@@ -240,18 +236,18 @@ fn request(
     let request = contract
         .render(&input)
         .map_err(|failure| failure.causes.first().cloned().unwrap_or_default())?;
-    let credentials = credentials(endpoint);
+    let (credentials, secrets) = (credentials(endpoint), Secrets::of(endpoint));
     let headers: Vec<(String, String)> = request
         .headers
         .iter()
         .map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             let hide = credentials.contains(&value.as_str());
-            (name.to_string(), if hide { HIDDEN.to_owned() } else { concealed(value, endpoint) })
+            (name.to_string(), if hide { HIDDEN.to_owned() } else { secrets.concealed(value) })
         })
         .collect();
-    let body = concealed(String::from_utf8_lossy(&request.body).into_owned(), endpoint);
-    let (method, url) = (request.method.to_string(), concealed(request.url.to_string(), endpoint));
+    let body = secrets.concealed(String::from_utf8_lossy(&request.body).into_owned());
+    let (method, url) = (request.method.to_string(), secrets.concealed(request.url.to_string()));
     let curl = curl(&method, &url, &headers, &body);
     Ok(Shown { pretty: words::pretty(&body), method, url, headers, body, curl })
 }
@@ -267,14 +263,6 @@ fn credentials(endpoint: &Endpoint) -> Vec<&str> {
     headers.chain(auth).map(SecretText::expose).collect()
 }
 
-/// A part of the request without the signing secrets, which some contracts send as they are.
-fn concealed(text: String, endpoint: &Endpoint) -> String {
-    let secrets = endpoint.secrets.iter().map(|secret| secret.text.expose());
-    secrets
-        .filter(|secret| secret.len() >= CONCEALED_BYTES_MIN)
-        .fold(text, |text, secret| text.replace(secret, HIDDEN))
-}
-
 /// The request as a command line. Credentials stay hidden in it.
 fn curl(method: &str, url: &str, headers: &[(String, String)], body: &str) -> String {
     let quote = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
@@ -288,13 +276,16 @@ fn curl(method: &str, url: &str, headers: &[(String, String)], body: &str) -> St
     command
 }
 
-fn tried(row: AttemptRow) -> Tried {
+/// An attempt. Receivers may say in their answers what they got.
+fn tried(row: AttemptRow, secrets: &Secrets) -> Tried {
     let attempt = row.attempt;
     let words = deliveries::outcome_words(&attempt.outcome);
     let (status, headers, body, truncated, failure) = match attempt.outcome {
         Outcome::Answered(answer) => {
             let body = String::from_utf8_lossy(&answer.body).into_owned();
-            (Some(answer.status), answer.headers, body, answer.truncated, None)
+            let headers = answer.headers.into_iter();
+            let headers = headers.map(|(name, value)| (name, secrets.concealed(value))).collect();
+            (Some(answer.status), headers, secrets.concealed(body), answer.truncated, None)
         }
         Outcome::Failed(failure) => (None, Vec::new(), String::new(), false, Some(failure)),
     };

@@ -23,6 +23,7 @@ use crate::store::Store;
 
 mod assets;
 mod catalog;
+mod conceal;
 mod debugger;
 mod deliveries;
 mod delivery;

@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use crate::domain::Timestamp;
 
+/// Levels of nesting that are laid out. A level costs two bytes on every line within it.
+const LAID_OUT_DEPTH: usize = 64;
+
+/// What laying out may add to a text beside three times its own length, in bytes.
+const LAID_OUT_EXTRA_BYTES: usize = 64 * 1024;
+
 /// A time as a person reads it, with its zone: `21 Nov 2026, 14:02:09 UTC`.
 pub(super) fn exact(time: Timestamp) -> String {
     time.strftime("%-d %b %Y, %H:%M:%S UTC").unwrap_or_default()
@@ -61,10 +67,12 @@ pub(super) fn pretty(text: &str) -> String {
         return text.to_owned();
     };
     // Laid out token by token, because numbers must stay as they were written.
-    laid_out(value.get())
+    laid_out(value.get()).unwrap_or_else(|| text.to_owned())
 }
 
-fn laid_out(json: &str) -> String {
+/// `None` where it is nested too deeply, or would grow too long.
+fn laid_out(json: &str) -> Option<String> {
+    let most_bytes = 4 * json.len() + LAID_OUT_EXTRA_BYTES;
     let (mut text, mut depth, mut in_string, mut escaped) = (String::new(), 0_usize, false, false);
     let mut rest = json.chars().peekable();
     let line = |text: &mut String, depth: usize| {
@@ -72,6 +80,9 @@ fn laid_out(json: &str) -> String {
         text.extend(std::iter::repeat_n("  ", depth));
     };
     while let Some(one) = rest.next() {
+        if depth > LAID_OUT_DEPTH || text.len() > most_bytes {
+            return None;
+        }
         if in_string {
             text.push(one);
             in_string = escaped || one != '"';
@@ -107,7 +118,7 @@ fn laid_out(json: &str) -> String {
             other => text.push(other),
         }
     }
-    text
+    Some(text)
 }
 
 #[cfg(test)]
@@ -139,6 +150,19 @@ mod tests {
             "{\n  \"a\": 1.10,\n  \"b\": [],\n  \"c\": [\n    {},\n    \"x\\\\\\\",:{\"\n  ],\n  \"d\": 1e400\n}"
         );
         assert_eq!(super::pretty("not JSON"), "not JSON");
+    }
+
+    #[test]
+    fn json_that_would_grow_out_of_hand_stays_as_it_came() {
+        let nested = |depth: usize, inner: &str| {
+            format!("{}{inner}{}", "[".repeat(depth), "]".repeat(depth))
+        };
+        let deepest = nested(LAID_OUT_DEPTH, "1");
+        assert_eq!(pretty(&deepest).lines().count(), 2 * LAID_OUT_DEPTH + 1);
+        let wide = nested(60, &format!("{}1", "1,".repeat(100_000)));
+        for text in [nested(LAID_OUT_DEPTH + 1, "1"), wide] {
+            assert_eq!(pretty(&text), text);
+        }
     }
 
     #[test]

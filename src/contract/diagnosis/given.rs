@@ -7,10 +7,13 @@ use crate::contract::encoding::Encoding;
 use crate::contract::verifier::expression::{Piece, unquote};
 
 /// Signatures of one request that are looked at.
-const SIGNATURES: usize = 16;
+pub(super) const SIGNATURES: usize = 16;
+
+/// The bytes of a signature by a key pair.
+const PAIR_SIGNATURE_BYTES: usize = 64;
 
 /// Encodings that a signature may turn out to be in.
-const ENCODINGS: [Encoding; 6] = [
+pub(super) const ENCODINGS: [Encoding; 6] = [
     Encoding::Hex,
     Encoding::HexUpper,
     Encoding::Base64,
@@ -61,6 +64,17 @@ impl Target {
         readers.into_iter().filter_map(|encoding| encoding.read(&self.text)).collect()
     }
 
+    /// The signatures by a key pair that it may stand for, each once.
+    pub(super) fn pair_signatures(&self) -> Vec<Vec<u8>> {
+        if !self.could_be(PAIR_SIGNATURE_BYTES) {
+            return Vec::new();
+        }
+        let mut all = self.decoded();
+        all.retain(|bytes| bytes.len() == PAIR_SIGNATURE_BYTES);
+        all.dedup();
+        all
+    }
+
     /// Whether a digest of so many bytes could be written like this.
     pub(super) fn could_be(&self, bytes: usize) -> bool {
         ENCODINGS.into_iter().any(|encoding| self.text.len() == length(encoding, bytes))
@@ -82,7 +96,8 @@ impl Check<'_> {
         let starts: Vec<usize> = match &self.shared {
             Some(shared) => {
                 let behind = value.match_indices(shared.as_str());
-                std::iter::once(0).chain(behind.map(|(at, _)| at + shared.len())).collect()
+                let behind = behind.map(|(at, _)| at + shared.len()).take(SIGNATURES);
+                std::iter::once(0).chain(behind).collect()
             }
             None => vec![0],
         };
@@ -184,7 +199,7 @@ impl Check<'_> {
     pub(super) fn digest_bytes(&self) -> Option<usize> {
         use crate::contract::Algorithm::Ed25519;
         match self.signature.algorithm {
-            Ed25519 => Some(64),
+            Ed25519 => Some(PAIR_SIGNATURE_BYTES),
             other => Some(other.compute(&[], &[]).len()).filter(|bytes| *bytes > 0),
         }
     }

@@ -143,10 +143,11 @@ fn body_fault(check: &Check<'_>, signed: &str, given: &str) -> BodyFault {
     if signed.trim() == given.trim() {
         return BodyFault::Ends;
     }
-    let ways: Vec<Print> = PRINTS
-        .into_iter()
-        .filter(|print| print.print(signed).is_some_and(|text| text.trim_end() == given.trim_end()))
-        .collect();
+    // One byte more than what is there, for the line break that some print behind it.
+    let printed = |print: &Print| print.print(signed, given.len() + 1);
+    let is_given = |text: String| text.trim_end() == given.trim_end();
+    let ways: Vec<Print> =
+        PRINTS.into_iter().filter(|print| printed(print).is_ok_and(is_given)).collect();
     let canonical = |text: &str| json::canonical(text).ok();
     if check.canonical && canonical(given).is_some_and(|text| text == signed) {
         return BodyFault::NotCanonical(ways);

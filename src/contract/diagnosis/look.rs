@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::difference::Difference;
-use super::given::{FormFault, Target};
+use super::given::{FormFault, SIGNATURES, Target};
 use super::judge::{Deviation, differences};
 use super::keys::{Candidate, Key, keys};
 use super::parts::{Check, MASK, Material, Values};
@@ -133,6 +133,7 @@ impl<'c> Look<'c> {
         let given = case.computed.trim();
         let mut targets = self.check.read_loosely(given);
         targets.extend(self.check.read(given));
+        targets.truncate(SIGNATURES - 1);
         let whole = Target {
             text: given.to_owned(),
             framed: false,
@@ -305,15 +306,17 @@ fn made(check: &Check<'_>, variants: &Variants, hit: &Hit) -> Vec<Deviation> {
 }
 
 /// The signatures of a request: those in the header, else those that may be under another name.
-fn targets(check: &Check<'_>, request: &RequestText) -> Vec<Target> {
+pub(super) fn targets(check: &Check<'_>, request: &RequestText) -> Vec<Target> {
     let own = request.headers.iter().filter(|(name, _)| *name == check.header);
     let values: Vec<&str> = own.map(|(_, value)| value.trim()).collect();
-    let framed: Vec<Target> = values.iter().flat_map(|value| check.read(value)).collect();
+    let framed = values.iter().flat_map(|value| check.read(value));
+    let framed: Vec<Target> = framed.take(SIGNATURES).collect();
     if !framed.is_empty() {
         return framed;
     }
     if !values.is_empty() {
-        return values.iter().flat_map(|value| check.read_loosely(value)).collect();
+        let loose = values.iter().flat_map(|value| check.read_loosely(value));
+        return loose.take(SIGNATURES).collect();
     }
     let mut found = Vec::new();
     for (name, value) in &request.headers {
@@ -327,6 +330,7 @@ fn targets(check: &Check<'_>, request: &RequestText) -> Vec<Target> {
             Target { found_in, ..target }
         }));
     }
+    found.truncate(SIGNATURES);
     found
 }
 

@@ -4,8 +4,11 @@ use serde_json::{Map, Value};
 
 use crate::contract::json;
 
-/// Lines of pasted headers that are read.
+/// Lines of pasted headers that are read, and headers of a request altogether.
 pub const HEADER_LINES: usize = 200;
+
+/// Characters that are shown of what isn't read.
+const UNREAD_CHARS: usize = 60;
 
 /// A request as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,11 +22,12 @@ pub struct RequestText {
     pub body: String,
 }
 
-/// A line of pasted headers that says nothing.
+/// A line of pasted headers that says nothing, or the first one that is too many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
-    /// From 1.
+    /// From 1. In a JSON object, the number of the header instead.
     pub line: usize,
+    /// Its beginning.
     pub text: String,
 }
 
@@ -37,15 +41,12 @@ impl RequestText {
     /// a JSON object. Lines that are none of it come back; the request line says method and URL.
     pub fn read_headers(&mut self, text: &str) -> Vec<Unread> {
         if let Some(object) = object(text) {
-            for (name, value) in &object {
-                self.add_value(name, value);
-            }
-            return Vec::new();
+            return self.add_object(&object).into_iter().collect();
         }
         let mut unread = Vec::new();
         for (index, line) in text.lines().enumerate() {
             if index == HEADER_LINES || !self.read_line(line) {
-                unread.push(Unread { line: index + 1, text: line.chars().take(60).collect() });
+                unread.push(Unread::new(index + 1, line));
             }
             if index == HEADER_LINES {
                 break;
@@ -54,13 +55,29 @@ impl RequestText {
         unread
     }
 
+    /// The headers of a JSON object; the first one that is too many comes back.
+    fn add_object(&mut self, object: &Map<String, Value>) -> Option<Unread> {
+        object.iter().find_map(|(name, value)| self.add_value(name, value))
+    }
+
     /// The value of a JSON object's member: a text, or a list of them.
-    fn add_value(&mut self, name: &str, value: &Value) {
-        match value {
-            Value::Array(values) => values.iter().for_each(|value| self.add_value(name, value)),
-            Value::String(text) => self.add_header(name, text),
-            other => self.add_header(name, &other.to_string()),
+    fn add_value(&mut self, name: &str, value: &Value) -> Option<Unread> {
+        if let Value::Array(values) = value {
+            return values.iter().find_map(|value| self.add_value(name, value));
         }
+        let other;
+        let text = match value {
+            Value::String(text) => text,
+            value => {
+                other = value.to_string();
+                &other
+            }
+        };
+        if self.headers.len() >= HEADER_LINES {
+            return Some(Unread::new(HEADER_LINES + 1, &format!("{name}: {text}")));
+        }
+        self.add_header(name, text);
+        None
     }
 
     /// Whether the line says something, or is nothing but decoration.
@@ -128,18 +145,22 @@ impl RequestText {
         true
     }
 
-    /// Where the body is a frame that came over a websocket, what the frame holds.
-    pub fn unframed(mut self) -> RequestText {
+    /// Where the body is a frame that came over a websocket, takes out what the frame holds.
+    /// A header that is one too many comes back.
+    pub fn unframe(&mut self) -> Option<Unread> {
         let member = |name: &str| json::member(&self.body, name).ok().flatten();
         let headers = member("headers").and_then(object);
         let (Some(headers), Some(body), Some(_)) = (headers, member("body"), member("id")) else {
-            return self;
+            return None;
         };
         self.body = body.to_owned();
-        for (name, value) in &headers {
-            self.add_value(name, value);
-        }
-        self
+        self.add_object(&headers)
+    }
+}
+
+impl Unread {
+    fn new(line: usize, text: &str) -> Unread {
+        Unread { line, text: text.chars().take(UNREAD_CHARS).collect() }
     }
 }
 
@@ -214,16 +235,26 @@ mod tests {
         let many = "A: b\n".repeat(HEADER_LINES + 50);
         let (request, unread) = read(&many);
         assert_eq!((request.headers.len(), unread), (HEADER_LINES, vec![HEADER_LINES + 1]));
+        let members: Vec<String> = (0..20_000).map(|n| format!(r#""a{n}":["b","c"]"#)).collect();
+        let object = format!("{{{}}}", members.join(","));
+        let (request, unread) = read(&object);
+        assert_eq!((request.headers.len(), unread), (HEADER_LINES, vec![HEADER_LINES + 1]));
+        let body = format!(r#"{{"id":"e1","headers":{object},"body":1}}"#);
+        let mut frame = RequestText { body, ..request };
+        assert_eq!(frame.unframe().map(|unread| unread.line), Some(HEADER_LINES + 1));
+        assert_eq!(frame.headers.len(), HEADER_LINES);
     }
 
     #[test]
     fn a_frame_is_opened_and_its_body_stays_as_it_was() {
         let body = r#"{"id":"e1","headers":{"X-Signature":"abc"},"body":{"b":1.10, "a":2}}"#;
-        let frame = RequestText { body: body.to_owned(), ..RequestText::default() };
-        let request = frame.unframed();
+        let mut request = RequestText { body: body.to_owned(), ..RequestText::default() };
+        assert_eq!(request.unframe(), None);
         assert_eq!(request.body, r#"{"b":1.10, "a":2}"#);
         assert_eq!(request.header("x-signature"), Some("abc"));
         let plain = RequestText { body: r#"{"id":1,"body":2}"#.to_owned(), ..Default::default() };
-        assert_eq!(plain.clone().unframed(), plain);
+        let mut same = plain.clone();
+        assert_eq!(same.unframe(), None);
+        assert_eq!(same, plain);
     }
 }

@@ -166,36 +166,49 @@ pub(super) const PRINTS: [Print; 24] = [
     Print { title: "a printer that sorts only the outermost keys", sort: Sort::Top, ..PLAIN },
 ];
 
+/// Why a text isn't printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unprinted {
+    NotJson,
+    /// Indents can make it hundreds of times as long.
+    TooLong,
+}
+
 impl Print {
-    /// The JSON text as this way prints it; `None` where it is no JSON.
-    pub(super) fn print(&self, text: &str) -> Option<String> {
+    /// The JSON text as this way prints it.
+    ///
+    /// # Errors
+    /// Where it is no JSON, or would come to more than this many bytes.
+    pub(super) fn print(&self, text: &str, most_bytes: usize) -> Result<String, Unprinted> {
         let ordered;
         let text = match self.family {
             // Its objects order keys that look like numbers.
             Family::JavaScript => {
-                ordered = json::stringified(text).ok()?;
+                ordered = json::stringified(text).map_err(|_| Unprinted::NotJson)?;
                 &ordered
             }
             _ => text,
         };
-        let value = json::parse(text, DEPTH).ok()?;
-        let mut out = String::with_capacity(text.len() + text.len() / 4);
-        self.write(&value, 0, &mut out);
+        let value = json::parse(text, DEPTH).map_err(|_| Unprinted::NotJson)?;
+        let mut out = String::with_capacity(most_bytes.min(text.len() + text.len() / 4));
+        self.write(&value, (0, most_bytes), &mut out);
         if self.newline {
             out.push('\n');
         }
-        Some(out)
+        if out.len() <= most_bytes { Ok(out) } else { Err(Unprinted::TooLong) }
     }
 
-    fn write(&self, value: &Json<'_>, depth: usize, out: &mut String) {
+    /// Ends early once there is more than `most`, in bytes.
+    fn write(&self, value: &Json<'_>, (depth, most): (usize, usize), out: &mut String) {
         match value {
             Json::Literal(raw) => out.push_str(raw),
             Json::Number(raw) => self.write_number(raw, out),
             Json::String(content) => self.write_string(content, out),
             Json::Array(items) => {
-                self.write_items(('[', ']'), items.iter(), depth, out, |print, item, out| {
-                    print.write(item, depth + 1, out);
-                });
+                let write = |print: &Print, item: &Json<'_>, out: &mut String| {
+                    print.write(item, (depth + 1, most), out);
+                };
+                self.write_items(('[', ']'), items.iter(), (depth, most), out, write);
             }
             Json::Object(members) => {
                 let mut members: Vec<&Member<'_>> = members.iter().collect();
@@ -205,9 +218,9 @@ impl Print {
                 let write = |print: &Print, (key, value): &Member<'_>, out: &mut String| {
                     print.write_string(key, out);
                     out.push_str(if print.gap == Gap::None { ":" } else { ": " });
-                    print.write(value, depth + 1, out);
+                    print.write(value, (depth + 1, most), out);
                 };
-                self.write_items(('{', '}'), members.into_iter(), depth, out, write);
+                self.write_items(('{', '}'), members.into_iter(), (depth, most), out, write);
             }
         }
     }
@@ -216,13 +229,16 @@ impl Print {
         &self,
         (open, close): (char, char),
         items: impl ExactSizeIterator<Item = T>,
-        depth: usize,
+        (depth, most): (usize, usize),
         out: &mut String,
         write: impl Fn(&Print, T, &mut String),
     ) {
         out.push(open);
         let is_empty = items.len() == 0;
         for (index, item) in items.enumerate() {
+            if out.len() > most {
+                return;
+            }
             if index > 0 {
                 out.push_str(if self.gap == Gap::Spaces { ", " } else { "," });
             }
@@ -329,7 +345,7 @@ mod tests {
 
     fn printed(title: &str, text: &str) -> String {
         let print = PRINTS.iter().find(|print| print.title == title).unwrap();
-        print.print(text).unwrap()
+        print.print(text, usize::MAX).unwrap()
     }
 
     #[test]
@@ -338,6 +354,24 @@ mod tests {
         titles.sort_unstable();
         titles.dedup();
         assert_eq!(titles.len(), PRINTS.len());
+    }
+
+    #[test]
+    fn what_grows_too_long_isn_t_printed_to_its_end() {
+        let depth = MAX_DEPTH - 1;
+        let items = "[1,2],".repeat(100_000);
+        let text = format!("{}{items}3{}", "[".repeat(depth), "]".repeat(depth));
+        for print in &PRINTS {
+            let whole = print.print("[[1,2],3]", usize::MAX).unwrap();
+            assert_eq!(print.print("[[1,2],3]", whole.len()), Ok(whole.clone()));
+            let short = print.print("[[1,2],3]", whole.len() - 1);
+            assert_eq!(short, Err(Unprinted::TooLong), "{}", print.title);
+            let mut out = String::new();
+            let value = json::parse(&text, DEPTH).unwrap();
+            print.write(&value, (0, 1_000), &mut out);
+            assert!(out.len() < 4_000, "{}: {} bytes", print.title, out.len());
+            assert_eq!(print.print("[1", usize::MAX), Err(Unprinted::NotJson));
+        }
     }
 
     #[test]

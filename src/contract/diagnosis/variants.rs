@@ -7,7 +7,7 @@ use url::Url;
 use super::given::Target;
 use super::keys::Key;
 use super::parts::{Check, Material, PartKind, Values, kind};
-use super::prints::PRINTS;
+use super::prints::{PRINTS, Unprinted};
 use crate::contract::encoding::Encoding;
 use crate::contract::json;
 use crate::contract::signature::Algorithm;
@@ -158,8 +158,10 @@ fn bodies<'b>(
         if forms.cut {
             break;
         }
-        if let Some(text) = print.print(base) {
-            forms.add(text);
+        match print.print(base, forms.left) {
+            Ok(text) => forms.add(text),
+            Err(Unprinted::TooLong) => forms.cut = true,
+            Err(Unprinted::NotJson) => {}
         }
     }
     (forms.all, forms.cut)

@@ -271,3 +271,30 @@ fn key_pairs_verify_by_either_half() {
         assert!(found.contains(&Finding::NoSecret) || found.contains(&Finding::OtherKind));
     }
 }
+
+#[test]
+fn many_signatures_cost_no_more_than_a_few() {
+    let contract = Contract::shipped("standard").unwrap();
+    let mut world = World::of(Arc::clone(&contract));
+    world.sample.secret = contract.secret().example_of(SecretKind::Ed25519);
+    let mut case = world.case();
+    case.candidates = vec![chosen(world.sample.secret.as_ref().unwrap())];
+    let header = world.header();
+    let checks = contract.checks().unwrap();
+    let of_pairs = |check: &&parts::Check<'_>| check.signature.algorithm == Algorithm::Ed25519;
+    let check = checks.iter().find(of_pairs).unwrap();
+    // Each could be one by a key pair: 86 digits, the last of which has only two bits, and padding.
+    let wrong = |number: usize| format!("{number:A>85}A==");
+    for name in [header.as_str(), "x-signature"] {
+        for start in ["v1a,", "v9,"] {
+            case.pasted.headers.retain(|(known, _)| known != name && *known != header);
+            let value = |number| (name.to_owned(), format!("{start}{}", wrong(number)));
+            case.pasted.headers.extend((0..HEADER_LINES).map(value));
+            let targets = look::targets(check, &case.pasted);
+            assert_eq!(targets.len(), given::SIGNATURES, "{name}: {start}");
+            let found = contract.diagnose(&case).tried;
+            let verified = found.signatures * targets.len();
+            assert!(verified > 0 && verified <= 1_024, "{name}: {start}: {found:?}");
+        }
+    }
+}

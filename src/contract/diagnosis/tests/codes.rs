@@ -38,7 +38,7 @@ fn code_that_prints_the_body_again_hears_how() {
         let world = World::new(name);
         let request = world.request();
         for print in prints::PRINTS {
-            let printed = print.print(&request.body).unwrap();
+            let printed = print.print(&request.body, usize::MAX).unwrap();
             if printed.trim_end() == request.body.trim_end() {
                 continue;
             }
@@ -94,7 +94,7 @@ fn code_is_compared_with_what_was_sent_and_not_with_what_was_pasted() {
     let world = World::new("rechat");
     let mut case = world.case();
     case.sent = vec![world.request()];
-    case.pasted.body = prints::PRINTS[1].print(&case.pasted.body).unwrap();
+    case.pasted.body = prints::PRINTS[1].print(&case.pasted.body, usize::MAX).unwrap();
     case.computed = computed(&world, &case.pasted.body);
     let found = world.contract.diagnose(&case);
     assert!(matches!(found.verdict, Verdict::Explained(_)));

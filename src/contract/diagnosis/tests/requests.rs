@@ -27,7 +27,7 @@ fn a_body_that_was_parsed_and_printed_again_names_the_printer() {
         for print in prints::PRINTS {
             let mut case = world.case();
             case.sent = vec![world.request()];
-            case.pasted.body = print.print(&world.request().body).unwrap();
+            case.pasted.body = print.print(&world.request().body, usize::MAX).unwrap();
             let sent = &case.sent[0].body;
             if case.pasted.body.trim_end() == sent.trim_end() {
                 continue;
@@ -68,11 +68,11 @@ fn printing_is_found_out_without_the_event_too() {
         let world = World::new(name);
         for print in prints::PRINTS {
             let mut case = world.case();
-            case.pasted.body = print.print(&world.request().body).unwrap();
+            case.pasted.body = print.print(&world.request().body, usize::MAX).unwrap();
             // The order of keys that were sorted is lost, and so are zeros behind numbers.
-            let sorts = print.print(r#"{"b":1,"a":2}"#).unwrap().starts_with(r#"{"a"#);
+            let sorts = print.print(r#"{"b":1,"a":2}"#, usize::MAX).unwrap().starts_with(r#"{"a"#);
             let ends = case.pasted.body.trim_end() == world.request().body;
-            let shortens = print.print("1.50").unwrap().trim_end() != "1.50";
+            let shortens = print.print("1.50", usize::MAX).unwrap().trim_end() != "1.50";
             if (sorts && name != "klink") || (shortens && name == "rechat") || ends {
                 continue;
             }
@@ -89,7 +89,7 @@ fn numbers_that_a_printer_has_shortened_are_seen() {
         world.sample.payload = Arc::from(r#"{"price":1.0,"other":2.50}"#);
         let mut case = world.case();
         case.sent = vec![world.request()];
-        case.pasted.body = prints::PRINTS[0].print(&case.pasted.body).unwrap();
+        case.pasted.body = prints::PRINTS[0].print(&case.pasted.body, usize::MAX).unwrap();
         let Deviation::Body { fault, .. } = world.explained_by_one(&case) else { panic!() };
         let BodyFault::Reprinted(ways) = fault else { panic!("{name}: {fault:?}") };
         assert!(ways.iter().any(|way| way.family == Family::JavaScript), "{name}: {ways:?}");
@@ -233,7 +233,8 @@ fn a_frame_of_a_websocket_is_verified_like_a_request() {
     world.sample.url = "wss://example.com/socket".to_owned();
     let sent = world.sample.with_input(|input| world.contract.sent(input)).unwrap().0;
     let framed = world.sample.with_input(|input| world.contract.render_message(input)).unwrap();
-    let pasted = RequestText { body: framed.frame, ..RequestText::default() }.unframed();
+    let mut pasted = RequestText { body: framed.frame, ..RequestText::default() };
+    assert_eq!(pasted.unframe(), None);
     let registered =
         RequestText { method: sent.method.clone(), url: sent.url.clone(), ..Default::default() };
     let case = Case {
@@ -244,4 +245,27 @@ fn a_frame_of_a_websocket_is_verified_like_a_request() {
         ..Case::default()
     };
     assert!(matches!(world.contract.diagnose(&case).verdict, Verdict::Valid { .. }));
+}
+
+#[test]
+fn a_token_in_a_frame_is_a_credential() {
+    let text = r#"
+        name = "tokens"
+        [delivery]
+        [[signature]]
+        header = "X-Token"
+        algorithm = "token"
+        format = "Bearer {{ signature }}"
+        [secret]
+        [endpoint]
+        transports = ["webhook", "websocket"]
+    "#;
+    let mut world = World::of(Arc::new(Contract::load("tokens.toml", text).unwrap()));
+    for transport in [Transport::Webhook, Transport::Websocket] {
+        world.sample.transport = transport;
+        let sent = world.sample.with_input(|input| world.contract.sent(input));
+        let (request, credentials) = sent.unwrap();
+        assert!(request.header("x-token").unwrap().contains(world.secret.expose()));
+        assert_eq!(credentials, ["x-token"], "{transport:?}");
+    }
 }
