@@ -14,12 +14,12 @@ use super::error::{PageError, PageResult};
 use super::form::Posted;
 use super::native::Refusal;
 use super::place::Place;
-use super::resend_span::{Asked, Confirmed, PRESETS, Span};
+use super::resend_span::{Asked, Confirmed, PRESETS, Span, refused};
 use super::shell::{Section, Shell};
 use super::webhooks::Done;
 use super::{Pages, html, webhook_form, webhooks, words};
 use crate::domain::{
-    Endpoint, Error, Resend, ResendFilter, ResendKind, ResendScope, ResendState, Result,
+    Endpoint, Error, ErrorCode, Resend, ResendFilter, ResendKind, ResendScope, ResendState, Result,
 };
 use crate::store::{Page, ResendQuery, ResendsOf};
 
@@ -148,11 +148,19 @@ async fn ask(
         Ok(None) => (None, Refusal::default()),
         Ok(Some(span)) => match count(&pages, &endpoint, kind, span).await {
             Ok(found) => (Some(found), Refusal::default()),
-            Err(error) => (None, Refusal::of(error)?),
+            Err(error) => (None, refusal(error)?),
         },
         Err(refusal) => (None, refusal),
     };
     ask_page(&pages, &place, &endpoint, kind, asked, (found, refusal)).await
+}
+
+/// What stands beside the form. Where too much runs at present, the same form may be sent later.
+fn refusal(error: Error) -> Result<Refusal> {
+    match error.code {
+        ErrorCode::RateLimited => Ok(refused("", &error.detail)),
+        _ => Refusal::of(error),
+    }
 }
 
 async fn count(pages: &Pages, endpoint: &Endpoint, kind: ResendKind, span: Span) -> Result<Found> {
@@ -213,7 +221,7 @@ async fn begin(
             Ok(to(&place, &endpoint, &format!("/resends/{resend}?done=started")))
         }
         Err(error) => {
-            let refused = (None, Refusal::of(error)?);
+            let refused = (None, refusal(error)?);
             ask_page(&pages, &place, &endpoint, kind, Asked::of(span), refused).await
         }
     }

@@ -79,7 +79,8 @@ impl Asked {
     }
 }
 
-fn refused(field: &str, sentence: &str) -> Refusal {
+/// A sentence for a field of the form.
+pub(super) fn refused(field: &str, sentence: &str) -> Refusal {
     Refusal { fields: vec![(field.to_owned(), sentence.to_owned())] }
 }
 

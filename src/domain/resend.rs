@@ -24,6 +24,10 @@ pub const RESENT_PER_STEP_MAX: u32 = 200;
 /// behind no more than these.
 pub const RESEND_DUE_MAX: u32 = 1_000;
 
+/// Pending deliveries of an endpoint, due or not, beyond which its resend waits. Where they fail,
+/// each waits long for its retry, and a resend must not put all there is into retries.
+pub const RESEND_PENDING_MAX: u32 = 10 * RESEND_DUE_MAX;
+
 /// For an endpoint with a rate, as many as it takes in so many seconds.
 const RESEND_DUE_SECONDS: u32 = 10;
 
@@ -181,12 +185,25 @@ impl Resend {
     }
 }
 
-/// How many messages a step may send to an endpoint that has so many due, `None` where it has to
-/// wait. It waits until half of them are gone, so that steps are worth their while.
-pub fn resent_in_step(due: u32, rate: Option<ThrottleRate>) -> Option<u32> {
+/// What waits at an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Deliveries that are due. Beyond [`RESEND_DUE_MAX`] it doesn't matter how many.
+    pub due: u32,
+    /// Deliveries that are pending, retries that are due later included. Beyond
+    /// [`RESEND_PENDING_MAX`] it doesn't matter how many.
+    pub pending: u32,
+}
+
+/// How many messages a step may send to an endpoint where so much waits, `None` where the resend
+/// has to wait. It waits until half of what is due is gone and there is room for a whole step,
+/// so that steps are worth their while.
+pub fn resent_in_step(backlog: Backlog, rate: Option<ThrottleRate>) -> Option<u32> {
+    let Backlog { due, pending } = backlog;
     let in_time = |rate: ThrottleRate| u32::from(rate.get()).saturating_mul(RESEND_DUE_SECONDS);
     let due_max = rate.map_or(RESEND_DUE_MAX, in_time).min(RESEND_DUE_MAX);
-    (due <= due_max / 2).then(|| (due_max - due).min(RESENT_PER_STEP_MAX))
+    let has_room = due <= due_max / 2 && pending <= RESEND_PENDING_MAX - RESENT_PER_STEP_MAX;
+    has_room.then(|| (due_max - due).min(RESENT_PER_STEP_MAX))
 }
 
 #[cfg(test)]
@@ -239,14 +256,23 @@ mod tests {
 
     #[test]
     fn a_step_leaves_room_for_what_is_published_meanwhile() {
-        assert_eq!(resent_in_step(0, None), Some(200));
-        assert_eq!(resent_in_step(500, None), Some(200));
-        assert_eq!(resent_in_step(501, None), None);
+        let in_step = |due, rate| resent_in_step(Backlog { due, pending: due }, rate);
+        assert_eq!(in_step(0, None), Some(200));
+        assert_eq!(in_step(500, None), Some(200));
+        assert_eq!(in_step(501, None), None);
         let rate = ThrottleRate::new(2);
-        assert_eq!(resent_in_step(0, rate), Some(20));
-        assert_eq!(resent_in_step(10, rate), Some(10));
-        assert_eq!(resent_in_step(11, rate), None);
-        assert_eq!(resent_in_step(0, ThrottleRate::new(u16::MAX)), Some(200));
-        assert_eq!(resent_in_step(4, ThrottleRate::new(1)), Some(6));
+        assert_eq!(in_step(0, rate), Some(20));
+        assert_eq!(in_step(10, rate), Some(10));
+        assert_eq!(in_step(11, rate), None);
+        assert_eq!(in_step(0, ThrottleRate::new(u16::MAX)), Some(200));
+        assert_eq!(in_step(4, ThrottleRate::new(1)), Some(6));
+    }
+
+    #[test]
+    fn a_step_leaves_what_fails_the_time_to_end() {
+        let in_step = |pending| resent_in_step(Backlog { due: 0, pending }, None);
+        assert_eq!(in_step(9_800), Some(200));
+        assert_eq!(in_step(9_801), None);
+        assert_eq!(in_step(RESEND_PENDING_MAX), None);
     }
 }

@@ -30,6 +30,7 @@ mod intake;
 mod lanes;
 mod record;
 mod resend;
+mod resend_rest;
 mod retention;
 mod switching;
 

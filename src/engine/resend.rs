@@ -1,10 +1,14 @@
 //! Sending many events again: the store takes one small step after the other, and between them
 //! there is a rest, so that what is published meanwhile has its turn.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use super::resend_rest::Rest;
 use super::{Engine, to_its_end};
-use crate::domain::{Destination, Resend, ResendScope, ResendState, Result};
+use crate::domain::{
+    Destination, Error, ErrorCode, Resend, ResendId, ResendScope, ResendState, Result,
+};
 use crate::store::{NewResend, ResendStep};
 
 /// After each round of steps there is a rest of so many times as long as the round took: the
@@ -14,8 +18,20 @@ const REST_FACTOR: u32 = 4;
 /// A rest is never longer, however long the store may have been stuck.
 const REST_MAX: Duration = Duration::from_secs(1);
 
-/// How long to wait where all endpoints have enough to do, or the store could not answer.
+/// How long to wait at least where all endpoints have enough to do, or all resends rest from a failure.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// What people are told of a resend that will never get further.
+const BROKEN: &str =
+    "What is stored of it or of its events can't be read. The server's log tells more.";
+
+/// What failed lately.
+#[derive(Default)]
+struct Failures {
+    looking: Rest,
+    /// By resend. Those that went well are not in it.
+    steps: HashMap<ResendId, Rest>,
+}
 
 /// What a round of steps came to.
 enum Round {
@@ -48,17 +64,17 @@ impl Engine {
     /// Makes the steps of all resends in turns, also of those that an earlier process began.
     pub(super) async fn resend_forever(self) {
         let inner = &self.0;
+        let mut failures = Failures::default();
         while !inner.stopping.is_cancelled() {
             let began = inner.clock.now();
-            let round = self.resend_round().await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "could not send events again; trying again soon");
-                Round::Waits
-            });
+            let round = self.resend_round(&mut failures).await;
             let took = inner.clock.now().since(began);
             let rest = match round {
                 Round::Nothing => None,
                 Round::Moved => Some(took.saturating_mul(REST_FACTOR).min(REST_MAX)),
-                Round::Waits => Some(LOOK_AGAIN),
+                Round::Waits => {
+                    Some(LOOK_AGAIN.max(took.saturating_mul(REST_FACTOR)).min(REST_MAX))
+                }
             };
             tokio::select! {
                 biased;
@@ -74,26 +90,68 @@ impl Engine {
     }
 
     /// One step of each. Where one fails the others go on.
-    async fn resend_round(&self) -> Result<Round> {
+    async fn resend_round(&self, failures: &mut Failures) -> Round {
+        if failures.looking.lasts(self.0.clock.now()) {
+            return Round::Waits;
+        }
+        let running = match self.0.store.running_resends().await {
+            Ok(running) => running,
+            Err(error) => {
+                if failures.looking.failed(self.0.clock.now()) {
+                    tracing::warn!(%error, "could not send events again; trying again soon");
+                }
+                return Round::Waits;
+            }
+        };
+        failures.looking = Rest::default();
+        failures.steps.retain(|id, _| running.contains(id));
         let mut round = Round::Nothing;
-        for id in self.0.store.running_resends().await? {
+        for id in running {
             if self.0.stopping.is_cancelled() {
                 break;
             }
-            match self.0.store.step_resend(id, self.0.clock.now()).await {
-                Ok(step) if !step.waits => {
-                    self.resent(&step);
-                    round = Round::Moved;
-                    continue;
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, %id, "a resend can't go on now"),
-            }
-            if matches!(round, Round::Nothing) {
+            if self.resend_step(id, failures).await {
+                round = Round::Moved;
+            } else if matches!(round, Round::Nothing) {
                 round = Round::Waits;
             }
         }
-        Ok(round)
+        round
+    }
+
+    /// One step of a resend, unless it rests. Returns whether it has come further.
+    async fn resend_step(&self, id: ResendId, failures: &mut Failures) -> bool {
+        let rest = failures.steps.get(&id).copied().unwrap_or_default();
+        if rest.lasts(self.0.clock.now()) {
+            return false;
+        }
+        match self.0.store.step_resend(id, self.0.clock.now()).await {
+            Ok(step) => {
+                failures.steps.remove(&id);
+                self.resent(&step);
+                !step.waits
+            }
+            // Its endpoint was deleted, and it with it.
+            Err(error) if error.code == ErrorCode::NotFound => false,
+            Err(error) => {
+                self.step_failed(id, &error, failures.steps.entry(id).or_default()).await;
+                false
+            }
+        }
+    }
+
+    async fn step_failed(&self, id: ResendId, error: &Error, rest: &mut Rest) {
+        let now = self.0.clock.now();
+        if rest.failed(now) {
+            tracing::warn!(%error, %id, "a resend can't go on now");
+        }
+        if error.code != ErrorCode::Internal {
+            return;
+        }
+        match self.0.store.fail_resend(id, BROKEN, now).await {
+            Ok(()) => tracing::error!(%error, %id, "a resend is broken and was ended"),
+            Err(error) => tracing::debug!(%error, %id, "a broken resend can't be ended now"),
+        }
     }
 
     fn resent(&self, step: &ResendStep) {

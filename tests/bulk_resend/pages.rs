@@ -1,5 +1,6 @@
 //! The pages: counting before, confirming, and watching it.
 
+use hookwright::domain::RESENDS_RUNNING_PER_APPLICATION_MAX;
 use serde_json::{Value, json};
 
 use super::world::{HANGS, World};
@@ -235,6 +236,27 @@ async fn a_form_that_makes_no_sense_says_why_and_keeps_what_was_typed() {
     assert_says(&refused, "The endpoint is disabled; enable it first.");
     let broken = browser.post(&at, format!("since=soon&until=later&csrf={csrf}")).await;
     assert_eq!(broken.status, 400, "{}", broken.text);
+}
+
+#[tokio::test]
+async fn where_too_much_runs_the_form_says_so_and_can_be_sent_later() {
+    let world = World::new("standard").await;
+    for number in 0..601 {
+        world.publish("invoice.paid", number).await;
+    }
+    world.pass(1);
+    world.answer(HANGS);
+    for number in 0..RESENDS_RUNNING_PER_APPLICATION_MAX {
+        let endpoint = world.endpoint(&format!("/{number}"), json!({})).await;
+        world.begin(&endpoint, "replay-missing", 601).await;
+    }
+    let endpoint = world.endpoint("/one-more", json!({})).await;
+    let browser = Browser::operator(&world).await;
+    let at = format!("{}/missing", webhook(&endpoint));
+    let counted = browser.get(&format!("{at}?range=24h")).await;
+    let refused = browser.press(&counted, &at, "Send 601 events").await;
+    assert_says(&refused, "As many resends run already as may");
+    assert_says(&refused, "The last 24 hours");
 }
 
 #[tokio::test]

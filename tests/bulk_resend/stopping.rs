@@ -100,3 +100,28 @@ async fn a_resend_ends_where_its_endpoint_is_disabled() {
     assert_eq!(task["data"]["reason"], "The endpoint was disabled.");
     assert_eq!(world.server.ledger().await[0].pending, sent(&task));
 }
+
+#[tokio::test]
+async fn a_resend_ends_where_what_is_stored_is_damaged() {
+    let world = World::new("standard").await;
+    let (endpoint, id) = in_the_middle(&world).await;
+    let file = world.server.data_dir().join("hookwright.db");
+    let file = rusqlite::Connection::open(file).unwrap();
+    file.busy_timeout(Duration::from_secs(10)).unwrap();
+    let damage = "UPDATE messages SET channels = '{' WHERE id = (SELECT max(id) FROM messages)";
+    assert_eq!(file.execute(damage, []).unwrap(), 1);
+    // Whoever can be refused is refused before anything is counted, which would come upon it.
+    let input = json!({ "since": "2025-01-01T00:00:00Z" });
+    for (path, status) in [("replay-missing?dry_run=true", 500), ("replay-missing", 409)] {
+        let answer = world.ask(&endpoint, path, input.clone()).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+    }
+    world.answer(200);
+    // The attempts that hang run out of time.
+    world.pass(20);
+    let task = world.ended(&id).await;
+    assert_eq!(task["data"]["state"], "failed");
+    let reason = task["data"]["reason"].as_str().unwrap();
+    assert!(reason.contains("can't be read"), "{reason}");
+    assert!(sent(&task) < MANY);
+}

@@ -27,6 +27,10 @@ impl ResendStore for SimulatedStore {
         self.inner.cancel_resend(id, now).await
     }
 
+    async fn fail_resend(&self, id: ResendId, reason: &str, now: Timestamp) -> Result<()> {
+        self.inner.fail_resend(id, reason, now).await
+    }
+
     async fn get_resend(&self, environment: &Arc<str>, id: ResendId) -> Result<Resend> {
         self.inner.get_resend(environment, id).await
     }

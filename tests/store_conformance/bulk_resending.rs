@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use hookwright::domain::{
     Application, DeliveryState, Endpoint, EndpointState, ErrorCode, MessageId, Next,
-    RESENDS_RUNNING_PER_APPLICATION_MAX, Resend, ResendFilter, ResendKind, ResendScope,
-    ResendState, Subscription, Timestamp, Trigger,
+    RESEND_PENDING_MAX, RESENDS_RUNNING_PER_APPLICATION_MAX, Resend, ResendFilter, ResendKind,
+    ResendScope, ResendState, Subscription, Timestamp, Trigger,
 };
 use hookwright::store::{EndpointChange, Job, NewResend, Page, ResendQuery, ResendStep, ResendsOf};
 
@@ -283,32 +284,124 @@ pub(crate) async fn a_resend_ends_where_its_endpoint_does(world: World) {
     }
     let (at, reason) = (world.now(), "because".to_owned());
     let paused = EndpointState::Paused { at, reason: reason.clone() };
-    for (state, word) in [
-        (Some(paused), "paused"),
-        (Some(EndpointState::Disabled { at, reason }), "disabled"),
-        (None, "deleted"),
-    ] {
+    for (state, word) in [(paused, "paused"), (EndpointState::Disabled { at, reason }, "disabled")]
+    {
         let endpoint = world.endpoint(&application).await;
         let resend = create(&world, &endpoint, all(ResendKind::Missing)).await;
         assert_eq!(step(&world, &resend).await.queued, 200);
-        match state {
-            Some(state) => {
-                let stopped = change(&world, &endpoint, state).await;
-                let refused = try_create(&world, &stopped, all(ResendKind::Replay)).await;
-                expect(refused, ErrorCode::Conflict);
-            }
-            None => {
-                let now = world.now();
-                let deleted = world.store().delete_endpoint(application.id, endpoint.id, now);
-                deleted.await.unwrap();
-                let refused = try_create(&world, &endpoint, all(ResendKind::Replay)).await;
-                expect(refused, ErrorCode::NotFound);
-            }
-        }
+        let stopped = change(&world, &endpoint, state).await;
+        let refused = try_create(&world, &stopped, all(ResendKind::Replay)).await;
+        expect(refused, ErrorCode::Conflict);
         let failed = step(&world, &resend).await.resend;
         assert_eq!((failed.state, failed.sent), (ResendState::Failed, 200));
         assert_eq!(failed.reason, Some(format!("The endpoint was {word}.")));
         world.ledger(&application).await;
+    }
+}
+
+pub(crate) async fn resends_go_with_their_endpoint(world: World) {
+    let application = world.application("acme").await;
+    let gone = world.application("gone").await;
+    world.publish(&application).await;
+    let store = world.store();
+    let mut made = Vec::new();
+    for application in [&application, &application, &gone] {
+        let endpoint = world.endpoint(application).await;
+        let ended = create(&world, &endpoint, all(ResendKind::Missing)).await;
+        let ended = step(&world, &ended).await.resend;
+        assert_eq!(ended.state, ResendState::Finished);
+        world.pass(s(1));
+        made.push((ended, create(&world, &endpoint, all(ResendKind::Recover)).await));
+    }
+    let (stays, of_endpoint, of_application) = (&made[0], &made[1], &made[2]);
+    let endpoint = of_endpoint.0.endpoint_id;
+    store.delete_endpoint(application.id, endpoint, world.now()).await.unwrap();
+    store.delete_application(gone.id, world.now()).await.unwrap();
+    for resend in [&of_endpoint.0, &of_endpoint.1, &of_application.0, &of_application.1] {
+        expect(store.get_resend(&world.environment, resend.id).await, ErrorCode::NotFound);
+        expect(store.step_resend(resend.id, world.now()).await, ErrorCode::NotFound);
+    }
+    assert_eq!(store.running_resends().await.unwrap(), [stays.1.id]);
+    let query = ResendQuery {
+        environment: Arc::clone(&world.environment),
+        of: ResendsOf::Everybody,
+        states: Vec::new(),
+        kind: None,
+    };
+    let left = store.list_resends(query, everything()).await.unwrap();
+    assert_eq!(left, [stays.0.clone(), stays.1.clone()], "oldest first");
+}
+
+/// What fails waits long for its retry. A resend that went on meanwhile would put everything
+/// there is into retries.
+pub(crate) async fn a_resend_waits_for_what_keeps_failing(world: World) {
+    let application = world.application("acme").await;
+    let all_there_is = u64::from(RESEND_PENDING_MAX) + 300;
+    for _ in 0..all_there_is / 100 {
+        join_all((0..100).map(|_| world.publish(&application))).await;
+    }
+    let endpoint = world.endpoint(&application).await;
+    let resend = create(&world, &endpoint, all(ResendKind::Missing)).await;
+    assert_eq!(resend.counted, all_there_is);
+    let retry = Next::Retry { at: world.now() + s(3600) };
+    let fail = async || {
+        let jobs = world.claim(endpoint.id, 10_000).await.jobs;
+        world.record(jobs.iter().map(|job| world.failure(job, retry)).collect()).await;
+    };
+    for sent in (1..=u64::from(RESEND_PENDING_MAX) / 200).map(|steps| steps * 200) {
+        let made = step(&world, &resend).await;
+        assert_eq!((made.waits, made.resend.sent), (false, sent));
+        fail().await;
+    }
+    for earlier in [0, 7200] {
+        let now = world.now().before(s(earlier));
+        let waits = world.store().step_resend(resend.id, now).await.unwrap();
+        assert_eq!((waits.waits, waits.queued), (true, 0), "nothing is due, but very much waits");
+    }
+    world.pass(s(3600));
+    assert!(step(&world, &resend).await.waits, "all of them are due");
+    assert_eq!(deliver(&world, &endpoint).await.len(), 10_000);
+    assert_eq!(step(&world, &resend).await.queued, 200);
+    assert_eq!(step(&world, &resend).await.resend.state, ResendState::Finished);
+    deliver(&world, &endpoint).await;
+    world.expect_ledger(&application, [all_there_is, all_there_is, 0, 0, 0]).await;
+}
+
+pub(crate) async fn a_broken_resend_can_be_ended(world: World) {
+    let application = world.application("acme").await;
+    let endpoint = world.endpoint(&application).await;
+    world.publish(&application).await;
+    let (store, now) = (world.store(), world.now());
+    let resend = create(&world, &endpoint, all(ResendKind::Recover)).await;
+    store.fail_resend(resend.id, "It is broken.", now).await.unwrap();
+    let failed = store.get_resend(&world.environment, resend.id).await.unwrap();
+    assert_eq!(
+        (failed.state, failed.reason.as_deref()),
+        (ResendState::Failed, Some("It is broken."))
+    );
+    store.fail_resend(resend.id, "It is broken again.", now).await.unwrap();
+    assert_eq!(step(&world, &resend).await.resend, failed, "it has ended");
+}
+
+pub(crate) async fn an_application_counts_once_at_a_time(world: World) {
+    let mut endpoints = Vec::new();
+    for name in ["acme", "other"] {
+        let application = world.application(name).await;
+        world.publish(&application).await;
+        endpoints.push(world.endpoint(&application).await);
+    }
+    for round in 0..3 {
+        let (own, other) = (endpoints[0].destination(), endpoints[1].destination());
+        let missing = || all(ResendKind::Missing);
+        let store = world.store();
+        let many = (0..8).map(|_| store.count_resend(own, missing()));
+        let (many, theirs) = tokio::join!(join_all(many), store.count_resend(other, missing()));
+        assert_eq!(theirs.unwrap(), 1, "others count beside it");
+        let (done, refused): (Vec<_>, Vec<_>) = many.into_iter().partition(Result::is_ok);
+        assert!(done.iter().all(|count| *count == Ok(1)) && !done.is_empty(), "round {round}");
+        for one in refused {
+            expect(one, ErrorCode::RateLimited);
+        }
     }
 }
 

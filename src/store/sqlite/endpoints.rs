@@ -13,6 +13,7 @@ use super::history::{self, Details};
 use super::operations;
 use super::ordered;
 use super::range::{IdRange, id_number, order};
+use super::resends;
 use crate::domain::{
     Actor, ApplicationId, Cause, Endpoint, EndpointId, EndpointState, Error, HistoryEvent,
     Reference, SigningSecret, Subscription, ThrottleRate, Timestamp, changes,
@@ -160,6 +161,7 @@ pub(super) fn mark_deleted(batch: &mut Batch<'_>, id: EndpointId, now: Timestamp
         batch.connection.prepare_cached("DELETE FROM endpoint_health WHERE endpoint_id = ?1")?;
     delete.execute(params![id])?;
     ordered::deleted(batch.connection, id)?;
+    resends::forget(batch.connection, id)?;
     history::add(batch, id, (HistoryEvent::Deleted, Actor::Api), Details::default(), now)?;
     batch.discard_later(id);
     Ok(())

@@ -13,6 +13,7 @@ use super::connection::{check_key, open_memory};
 use super::disk::Disk;
 use super::fault::Fault;
 use super::readers::Readers;
+use super::resend_count::Counting;
 use super::writer::{Command, Writer, transact};
 use crate::domain::Result;
 use crate::store::arrivals::EventReaders;
@@ -62,8 +63,17 @@ impl MemoryDatabase {
             waiting: Arc::clone(&waiting),
         };
         let (lookups, events) = (Arc::clone(&readers), Arc::clone(&readers));
-        let seq_restarts = AtomicU64::new(0);
-        let store = SqliteStore { writer, readers, lookups, events, waiting, vault, seq_restarts };
+        let (seq_restarts, counting) = (AtomicU64::new(0), Counting::default());
+        let store = SqliteStore {
+            writer,
+            readers,
+            lookups,
+            events,
+            waiting,
+            vault,
+            seq_restarts,
+            counting,
+        };
         Ok((store, turns))
     }
 }

@@ -30,6 +30,7 @@ mod range;
 mod readers;
 mod reclaim;
 mod record;
+mod resend_count;
 mod resend_walk;
 mod resends;
 mod retention;
@@ -48,6 +49,7 @@ use self::batch::Kept;
 use self::checkpoint::{Checkpoints, LogLimits};
 use self::disk::Disk;
 use self::readers::Readers;
+use self::resend_count::Counting;
 use self::writer::Writer;
 use super::arrivals::EventReaders;
 use super::{Vault, WaitingLimits};
@@ -102,6 +104,7 @@ pub struct SqliteStore {
     vault: Arc<Vault>,
     /// How often the newest message was removed. Later ones may then have the same `seq`.
     seq_restarts: AtomicU64,
+    counting: Counting,
 }
 
 impl SqliteStore {
@@ -121,8 +124,8 @@ impl SqliteStore {
         let checkpoints = Checkpoints::start(path, &mut connection, LogLimits::default())?;
         let kept = Kept::new(Arc::clone(&vault), disk);
         let writer = Writer::start(connection, checkpoints, kept, Arc::clone(&waiting))?;
-        let seq_restarts = AtomicU64::new(0);
-        Ok(SqliteStore { writer, readers, lookups, events, waiting, vault, seq_restarts })
+        let (seq_restarts, counting) = (AtomicU64::new(0), Counting::default());
+        Ok(SqliteStore { writer, readers, lookups, events, waiting, vault, seq_restarts, counting })
     }
 
     /// Writes the file at `path` anew, as small as it can be. Nobody else may have it open. On

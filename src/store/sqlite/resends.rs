@@ -16,8 +16,8 @@ use super::resend_walk::{Reach, Route, Walked, walk};
 use super::writer::Care::Savepoint;
 use super::{SqliteStore, endpoints, messages};
 use crate::domain::{
-    DeliveryState, Destination, Endpoint, EndpointId, EndpointState, Error, ErrorCode, MessageId,
-    RESEND_DUE_MAX, RESENDS_PER_ENDPOINT_MAX, RESENDS_RUNNING_MAX,
+    Backlog, DeliveryState, Destination, Endpoint, EndpointId, EndpointState, Error, ErrorCode,
+    MessageId, RESEND_DUE_MAX, RESEND_PENDING_MAX, RESENDS_PER_ENDPOINT_MAX, RESENDS_RUNNING_MAX,
     RESENDS_RUNNING_PER_APPLICATION_MAX, Reference, Resend, ResendId, ResendKind, ResendScope,
     ResendState, Result, Timestamp, resent_in_step,
 };
@@ -27,24 +27,20 @@ use crate::store::{NewResend, Page, ResendQuery, ResendStep, ResendStore, Resend
 /// takes more steps.
 const SCANNED_PER_STEP: usize = 10_000;
 
-/// Messages that a count looks at before it lets others have the connection.
-const SCANNED_PER_COUNT_STEP: usize = 50_000;
-
-/// Messages that a count looks at in all.
-const COUNT_SCANNED_MAX: usize = 20_000_000;
-
 const COLUMNS: &str = "id, endpoint_id, application_id, environment, kind, since_us, until_us, \
     filter, state, reason, counted, sent, created_at_us, updated_at_us";
 
 #[async_trait]
 impl ResendStore for SqliteStore {
     async fn count_resend(&self, to: Destination, scope: ResendScope) -> Result<u64> {
-        Ok(self.count(to, scope).await?.1)
+        Ok(self.count(to, scope, |_| Ok(())).await?.1)
     }
 
     async fn create_resend(&self, new: NewResend, now: Timestamp) -> Result<Resend> {
-        // What is counted here and not within the transaction would hold everybody up.
-        let (route, counted) = self.count(new.destination, new.scope.clone()).await?;
+        // Counting within the transaction would hold everybody up.
+        let to = new.destination;
+        let refuse = move |reader: &Connection| refuse_too_many(reader, to);
+        let (route, counted) = self.count(to, new.scope.clone(), refuse).await?;
         let create = move |batch: &mut Batch<'_>| create(batch, &new, route.through, counted, now);
         self.writer.write(Savepoint, create).await
     }
@@ -64,6 +60,14 @@ impl ResendStore for SqliteStore {
         self.writer.write(Savepoint, move |batch| cancel(batch, id, now)).await
     }
 
+    async fn fail_resend(&self, id: ResendId, reason: &str, now: Timestamp) -> Result<()> {
+        let reason = reason.to_owned();
+        let fail = move |batch: &mut Batch<'_>| {
+            set_end(batch.connection, id, ResendState::Failed, Some(&reason), now)
+        };
+        self.writer.write(Savepoint, fail).await
+    }
+
     async fn get_resend(&self, environment: &Arc<str>, id: ResendId) -> Result<Resend> {
         let environment = Arc::clone(environment);
         let get = move |reader: &Connection| {
@@ -79,8 +83,10 @@ impl ResendStore for SqliteStore {
 
     async fn running_resends(&self) -> Result<Vec<ResendId>> {
         let running = |reader: &Connection| {
-            let mut select = reader
-                .prepare_cached("SELECT id FROM resends WHERE state = 0 ORDER BY id LIMIT ?1")?;
+            let mut select = reader.prepare_cached(
+                "SELECT id FROM resends INDEXED BY resends_running
+                 WHERE state = 0 ORDER BY id LIMIT ?1",
+            )?;
             let rows = select.query_map(params![RESENDS_RUNNING_MAX], |row| row.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         };
@@ -89,34 +95,26 @@ impl ResendStore for SqliteStore {
 }
 
 impl SqliteStore {
-    /// What a resend would be about if it began now, and how many messages it would send.
-    async fn count(&self, to: Destination, scope: ResendScope) -> Result<(Route, u64)> {
+    /// What a resend would be about if it began now, and how many messages it would send. What
+    /// can be refused without counting is.
+    async fn count(
+        &self,
+        to: Destination,
+        scope: ResendScope,
+        refuse: impl FnOnce(&Connection) -> Fallible<()> + Send + 'static,
+    ) -> Result<(Route, u64)> {
         let vault = Arc::clone(&self.vault);
         let begin = move |reader: &Connection| {
             let endpoint = live(reader, &vault, to)?;
             refuse_unless_delivering(&endpoint)?;
+            refuse(reader)?;
             Ok((endpoint, messages::newest(reader)?))
         };
         let (endpoint, through) = self.lookups.read(begin).await?;
         let route = Route { scope, through };
-        let (mut after, mut counted, mut scanned) = (MessageId::LOWEST, 0, 0);
-        while scanned < COUNT_SCANNED_MAX {
-            let (along, endpoint) = (route.clone(), Arc::clone(&endpoint));
-            let reach = Reach { found: usize::MAX, scanned: SCANNED_PER_COUNT_STEP };
-            let step = move |reader: &Connection| walk(reader, &along, &endpoint, after, reach);
-            let Walked { found, reached, done } = self.readers.read(step).await?;
-            counted += found.len() as u64;
-            if done {
-                return Ok((route, counted));
-            }
-            after = reached;
-            scanned += SCANNED_PER_COUNT_STEP;
-        }
-        let sentence = format!(
-            "There are more than {COUNT_SCANNED_MAX} events in this time, which is too much to \
-             count: choose a shorter one."
-        );
-        Err(Error::new(ErrorCode::BadRequest, sentence))
+        let place = self.counting.enter(to.application)?;
+        let counted = self.count_along(&place, &route, endpoint).await?;
+        Ok((route, counted))
     }
 }
 
@@ -161,7 +159,7 @@ fn create(
 fn refuse_too_many(connection: &Connection, to: Destination) -> Fallible<()> {
     let mut select = connection.prepare_cached(
         "SELECT count(*), coalesce(sum(application_id = ?1), 0), coalesce(sum(endpoint_id = ?2), 0)
-         FROM resends WHERE state = 0",
+         FROM resends INDEXED BY resends_running WHERE state = 0",
     )?;
     let (all, own, same): (u32, u32, u32) = select
         .query_row(params![to.application, to.endpoint], |row| {
@@ -210,8 +208,8 @@ fn look(reader: &Connection, vault: &Vault, id: ResendId, now: Timestamp) -> Fal
     let nothing = Walked { found: Vec::new(), reached: after, done: false };
     let mut found = Found { after, revision: endpoint.revision, walked: nothing };
     if endpoint.state.delivers() {
-        let due = count_due(reader, endpoint.id, now)?;
-        let Some(limit) = resent_in_step(due, endpoint.throttle_rate) else {
+        let backlog = backlog(reader, endpoint.id, now)?;
+        let Some(limit) = resent_in_step(backlog, endpoint.throttle_rate) else {
             return Ok(Looked::Waits(resend));
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -221,13 +219,18 @@ fn look(reader: &Connection, vault: &Vault, id: ResendId, now: Timestamp) -> Fal
     Ok(Looked::Found(found))
 }
 
-fn count_due(reader: &Connection, endpoint: EndpointId, now: Timestamp) -> Fallible<u32> {
+/// What waits at an endpoint, counted no further than it matters.
+fn backlog(reader: &Connection, endpoint: EndpointId, now: Timestamp) -> Fallible<Backlog> {
     let mut select = reader.prepare_cached(
         "SELECT count(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_pending
-            WHERE endpoint_id = ?1 AND state = 0 AND next_at_us <= ?2 LIMIT ?3)",
+            WHERE endpoint_id = ?1 AND state = 0
+            AND next_at_us <= coalesce(?2, 9223372036854775807) LIMIT ?3)",
     )?;
-    let counted = select.query_row(params![endpoint, now, RESEND_DUE_MAX], |row| row.get(0))?;
-    Ok(counted)
+    let mut counted = |until: Option<Timestamp>, limit: u32| {
+        select.query_row(params![endpoint, until, limit], |row| row.get(0))
+    };
+    let due = counted(Some(now), RESEND_DUE_MAX)?;
+    Ok(Backlog { due, pending: counted(None, RESEND_PENDING_MAX)? })
 }
 
 /// Makes due what was found, unless something changed since that makes it wrong.
@@ -241,10 +244,8 @@ fn step(
     if resend.state != ResendState::Running || after != found.after {
         return Ok(ResendStep { resend, queued: 0, waits: false });
     }
-    let endpoint = match batch.endpoint(resend.endpoint_id)? {
-        None => return fail(batch, id, "The endpoint was deleted.", now),
-        Some(endpoint) => endpoint,
-    };
+    let endpoint = batch.endpoint(resend.endpoint_id)?;
+    let endpoint = endpoint.ok_or_else(|| damaged("a resend without endpoint"))?;
     match endpoint.state {
         EndpointState::Enabled => {}
         EndpointState::Paused { .. } => return fail(batch, id, "The endpoint was paused.", now),
@@ -311,6 +312,15 @@ fn cancel(batch: &mut Batch<'_>, id: ResendId, now: Timestamp) -> Fallible<Resen
     end(batch, id, ResendState::Cancelled, None, now)
 }
 
+/// Forgets the resends of an endpoint, which are few.
+pub(super) fn forget(connection: &Connection, endpoint: EndpointId) -> Fallible<()> {
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM resends INDEXED BY resends_by_endpoint WHERE endpoint_id = ?1",
+    )?;
+    delete.execute(params![endpoint])?;
+    Ok(())
+}
+
 /// Ends a resend that runs; another one stays as it is.
 fn end(
     batch: &mut Batch<'_>,
@@ -319,12 +329,24 @@ fn end(
     reason: Option<&str>,
     now: Timestamp,
 ) -> Fallible<Resend> {
-    let mut update = batch.connection.prepare_cached(
+    set_end(batch.connection, id, state, reason, now)?;
+    Ok(of_row(batch.connection, id)?.resend)
+}
+
+/// The same without reading what is stored of it, which may be damaged.
+fn set_end(
+    connection: &Connection,
+    id: ResendId,
+    state: ResendState,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Fallible<()> {
+    let mut update = connection.prepare_cached(
         "UPDATE resends SET state = ?2, reason = ?3, updated_at_us = max(updated_at_us, ?4)
          WHERE id = ?1 AND state = 0",
     )?;
     update.execute(params![id, number(state), reason, now])?;
-    Ok(of_row(batch.connection, id)?.resend)
+    Ok(())
 }
 
 fn number(state: ResendState) -> u8 {
@@ -359,15 +381,16 @@ fn stored(connection: &Connection, id: ResendId) -> Fallible<Option<Stored>> {
 
 fn list(reader: &Connection, query: &ResendQuery, page: &Page<ResendId>) -> Fallible<Vec<Resend>> {
     let range = IdRange::of(page, id_number);
+    // The sign keeps SQLite from going along everybody's resends for those of one.
     let (condition, whose): (_, Option<&dyn ToSql>) = match &query.of {
-        ResendsOf::Everybody => (":whose IS NULL", None),
-        ResendsOf::Application(application) => ("application_id = :whose", Some(application)),
-        ResendsOf::Endpoint(endpoint) => ("endpoint_id = :whose", Some(endpoint)),
+        ResendsOf::Everybody => (":whose IS NULL AND environment", None),
+        ResendsOf::Application(id) => ("application_id = :whose AND +environment", Some(id)),
+        ResendsOf::Endpoint(id) => ("endpoint_id = :whose AND +environment", Some(id)),
     };
     let states: Vec<u8> = query.states.iter().map(|&state| number(state)).collect();
     let mut select = reader.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM resends
-         WHERE {condition} AND environment = :environment AND id BETWEEN :low AND :high
+         WHERE {condition} = :environment AND id BETWEEN :low AND :high
             AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
             AND (:kind IS NULL OR kind = :kind)
          ORDER BY id {} LIMIT :limit",
