@@ -55,15 +55,26 @@ impl MemoryDatabase {
         let (writer, queue) = Writer::without_thread();
         let readers = Readers::sharing(&self.connection);
         let waiting = EventReaders::new(WaitingLimits::default());
+        let kept = Kept::new(Arc::clone(&vault), Disk::default());
+        let unwritten = kept.activity().unwritten();
         let turns = Turns {
             connection: Arc::clone(&self.connection),
             queue,
-            kept: Some(Kept::new(Arc::clone(&vault), Disk::default())),
+            kept: Some(kept),
             waiting: Arc::clone(&waiting),
         };
         let (lookups, events) = (Arc::clone(&readers), Arc::clone(&readers));
         let seq_restarts = AtomicU64::new(0);
-        let store = SqliteStore { writer, readers, lookups, events, waiting, vault, seq_restarts };
+        let store = SqliteStore {
+            writer,
+            readers,
+            lookups,
+            events,
+            waiting,
+            vault,
+            seq_restarts,
+            unwritten,
+        };
         Ok((store, turns))
     }
 }
