@@ -136,6 +136,7 @@ macro_rules! conformance {
             log::the_log_walks_in_either_direction_and_skips_nothing,
             log::the_log_of_another_application_is_not_found,
             log::attempts_are_counted_by_hour_and_by_minute,
+            log::only_the_first_attempt_of_the_schedule_tells_of_latency,
             log::counts_are_whole_while_they_are_written_and_after_a_restart,
             log::an_environment_tells_what_waits_and_who_is_in_trouble,
             passes::a_pass_is_found_by_its_hash_and_kind_until_it_expires,

@@ -202,6 +202,21 @@ pub(crate) async fn attempts_are_counted_by_hour_and_by_minute(world: World) {
     assert_eq!(elsewhere, []);
 }
 
+pub(crate) async fn only_the_first_attempt_of_the_schedule_tells_of_latency(world: World) {
+    let application = world.application("acme").await;
+    let message = world.publish(&application).await.message.id;
+    world.pass(s(3_600));
+    let late = world.endpoint(&application).await;
+    let (lease, now) = (world.lease(), world.now());
+    let resent = world.store().resend(application.id, message, late.id, lease, now).await;
+    let (job, _) = resent.unwrap();
+    assert_eq!(job.attempts, 0);
+    world.record(vec![world.success(&job)]).await;
+    let minutes = world.store().traffic(&world.environment, now).await.unwrap();
+    let [minute] = &minutes[..] else { panic!("{minutes:?}") };
+    assert_eq!((minute.succeeded, minute.latency.iter().sum::<u64>()), (1, 0));
+}
+
 pub(crate) async fn counts_are_whole_while_they_are_written_and_after_a_restart(mut world: World) {
     // More than one transaction writes.
     const ENDPOINTS: usize = 260;

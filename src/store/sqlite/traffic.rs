@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::columns::{count, read_count};
 use super::fault::Fallible;
-use crate::domain::{Attempt, Timestamp};
+use crate::domain::{Attempt, Timestamp, Trigger};
 use crate::store::{LATENCY_BOUNDS_MS, TrafficMinute};
 
 /// How many minutes are kept.
@@ -53,8 +53,9 @@ impl Minutes {
             return;
         }
         counts[SUCCEEDED] += 1;
-        // Later attempts would tell of the receiver's outages and of the contract's schedule.
-        if attempt.number == 1 {
+        // Later attempts would tell of the receiver's outages and of the contract's schedule,
+        // and those that a person asked for of how long that person took.
+        if attempt.number == 1 && attempt.trigger == Trigger::Scheduled {
             let took_ms = at.since(attempt.delivery.message.time()).as_millis();
             let place = LATENCY_BOUNDS_MS.partition_point(|&bound| u128::from(bound) < took_ms);
             counts[LATENCY + place] += 1;
