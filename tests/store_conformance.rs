@@ -142,6 +142,8 @@ macro_rules! conformance {
             log::attempts_are_counted_by_hour_and_by_minute,
             log::looking_for_a_rare_delivery_is_done_in_steps,
             log::an_ordered_endpoints_next_attempt_is_its_retry,
+            log::only_the_first_attempt_of_the_schedule_tells_of_latency,
+            log::counts_are_whole_while_they_are_written_and_after_a_restart,
             log::an_environment_tells_what_waits_and_who_is_in_trouble,
             passes::a_pass_is_found_by_its_hash_and_kind_until_it_expires,
             passes::a_link_lets_in_once,

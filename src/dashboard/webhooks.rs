@@ -1,5 +1,6 @@
 //! The list of an application's webhooks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -13,8 +14,8 @@ use super::place::Place;
 use super::shell::{Section, Shell};
 use super::spark::{self, Spark};
 use super::{Pages, html, words};
-use crate::domain::{ALL_EVENTS, Endpoint, EndpointState, Result, Subscription};
-use crate::store::Page;
+use crate::domain::{ALL_EVENTS, Endpoint, EndpointId, EndpointState, Result, Subscription};
+use crate::store::{EndpointHour, Page};
 
 /// Webhooks read from the store at a time.
 const WEBHOOKS_AT_ONCE: u32 = 250;
@@ -76,9 +77,16 @@ async fn list(State(pages): State<Pages>, place: Place, Query(query): Query<Done
     let now = pages.clock.now();
     let endpoints = all(&pages, &place).await?;
     let hours = pages.store.endpoint_hours(place.application.id, spark::since(now)).await?;
+    let mut hours_of: HashMap<EndpointId, Vec<EndpointHour>> = HashMap::new();
+    for hour in hours {
+        hours_of.entry(hour.endpoint).or_default().push(hour);
+    }
     let rows: Vec<Row> = endpoints
         .iter()
-        .map(|endpoint| row(endpoint, Spark::of(endpoint.id, &hours, now)))
+        .map(|endpoint| {
+            let hours = hours_of.remove(&endpoint.id).unwrap_or_default();
+            row(endpoint, Spark::of(endpoint.id, &hours, now))
+        })
         .collect();
     let attention = rows.iter().filter(|row| row.state.class != "enabled").count();
     let shell = Shell::of(&pages, &place, Section::Webhooks, notice(&query.done)).await?;

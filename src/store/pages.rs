@@ -38,14 +38,14 @@ pub trait PageStore: Send + Sync {
     /// How many deliveries of an endpoint are pending.
     async fn count_waiting(&self, application: ApplicationId, id: EndpointId) -> Result<u64>;
     /// The attempts at the deliveries of an application's endpoints, counted by the hour, since
-    /// the hour of `since`. The last seconds before a crash may be missing.
+    /// the hour of `since`. What was counted last before a crash may be missing.
     async fn endpoint_hours(
         &self,
         application: ApplicationId,
         since: Timestamp,
     ) -> Result<Vec<EndpointHour>>;
     /// What happened in an environment since the minute of `since`, oldest first; minutes without
-    /// traffic are left out. The last seconds before a crash may be missing.
+    /// traffic are left out. What was counted last before a crash may be missing.
     async fn traffic(&self, environment: &Arc<str>, since: Timestamp)
     -> Result<Vec<TrafficMinute>>;
     /// How an environment stands, with the first `limit` endpoints of each kind of trouble,

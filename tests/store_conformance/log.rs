@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use hookwright::domain::{
     Application, DeliveryId, Endpoint, EndpointState, MessageId, Next, PausePolicy, Reference,
 };
@@ -199,6 +200,49 @@ pub(crate) async fn attempts_are_counted_by_hour_and_by_minute(world: World) {
     assert_eq!(sum(|m| m.latency.iter().sum()), 2);
     let elsewhere = world.store().traffic(&Arc::from("elsewhere"), start).await.unwrap();
     assert_eq!(elsewhere, []);
+}
+
+pub(crate) async fn only_the_first_attempt_of_the_schedule_tells_of_latency(world: World) {
+    let application = world.application("acme").await;
+    let message = world.publish(&application).await.message.id;
+    world.pass(s(3_600));
+    let late = world.endpoint(&application).await;
+    let (lease, now) = (world.lease(), world.now());
+    let resent = world.store().resend(application.id, message, late.id, lease, now).await;
+    let (job, _) = resent.unwrap();
+    assert_eq!(job.attempts, 0);
+    world.record(vec![world.success(&job)]).await;
+    let minutes = world.store().traffic(&world.environment, now).await.unwrap();
+    let [minute] = &minutes[..] else { panic!("{minutes:?}") };
+    assert_eq!((minute.succeeded, minute.latency.iter().sum::<u64>()), (1, 0));
+}
+
+pub(crate) async fn counts_are_whole_while_they_are_written_and_after_a_restart(mut world: World) {
+    // More than one transaction writes.
+    const ENDPOINTS: usize = 260;
+    let application = world.application("acme").await;
+    let start = world.now();
+    join_all((0..ENDPOINTS).map(|_| world.endpoint(&application))).await;
+    let accepted = world.publish(&application).await;
+    let recorded = accepted.claimed.iter().map(|(job, _)| world.success(job)).collect();
+    world.record(recorded).await;
+    let expect = async |world: &World, events: u64| {
+        let hours = world.store().endpoint_hours(application.id, start).await.unwrap();
+        assert_eq!(hours.len(), ENDPOINTS);
+        assert!(hours.iter().all(|hour| (hour.succeeded, hour.failed) == (1, 0)));
+        let minutes = world.store().traffic(&world.environment, start).await.unwrap();
+        assert_eq!(minutes.iter().map(|minute| minute.events).sum::<u64>(), events);
+        let attempts = minutes.iter().map(|minute| minute.succeeded).sum::<u64>();
+        assert_eq!(attempts, ENDPOINTS as u64);
+    };
+    expect(&world, 1).await;
+    for events in 2..5 {
+        world.pass(s(6));
+        world.publish(&application).await;
+        expect(&world, events).await;
+    }
+    world.reopen();
+    expect(&world, 4).await;
 }
 
 pub(crate) async fn an_environment_tells_what_waits_and_who_is_in_trouble(world: World) {

@@ -271,3 +271,32 @@ async fn a_compacted_file_is_small_and_can_give_back_from_then_on() {
     world.reopen();
     goes_on_working(&world).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_counts_go_a_few_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world_in(folder.path(), SqliteOptions::default());
+    let application = world.application("acme").await;
+    let first = world.endpoint(&application).await;
+    let file = rusqlite::Connection::open(folder.path().join("hookwright.db")).unwrap();
+    let count = |table: &str| -> i64 {
+        let select = format!("SELECT count(*) FROM {table}");
+        file.query_row(&select, [], |row| row.get(0)).unwrap()
+    };
+    let old = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)";
+    let hours = "INSERT INTO endpoint_hours SELECT randomblob(16), i, 1, 1 FROM n";
+    let minutes = "INSERT INTO environment_minutes SELECT 'production', i, 0, 1 FROM n";
+    file.execute_batch(&format!("{old} {hours}; {old} {minutes}")).unwrap();
+    let (mut hours, mut steps) = (count("endpoint_hours"), 0);
+    while hours > 1 || count("environment_minutes") > 100 {
+        world.pass(std::time::Duration::from_secs(6));
+        let job = world.claimed_job(&application).await;
+        assert_eq!(job.endpoint, first.id);
+        world.record(vec![world.success(&job)]).await;
+        let left = count("endpoint_hours");
+        assert!(hours - left < 600, "{hours} became {left}");
+        hours = left;
+        steps += 1;
+        assert!(steps < 50, "{hours} hours are left");
+    }
+}

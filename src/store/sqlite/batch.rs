@@ -66,6 +66,10 @@ impl Kept {
     pub(super) fn discards_waiting(&self) -> bool {
         !self.discards.is_empty()
     }
+
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
+    }
 }
 
 /// A change of an application's line in the ledger.
@@ -186,7 +190,8 @@ impl<'c> Batch<'c> {
             let Totals { accepted, succeeded, failed, discarded } = totals;
             upsert.execute(params![application, accepted, succeeded, failed, discarded])?;
         }
-        Ok(())
+        // What is left of a full disk is for what becomes of events.
+        if self.failing { Ok(()) } else { self.activity.write_some(self.connection) }
     }
 
     /// The transaction came to nothing: what was read or changed in it may never have been.
@@ -195,7 +200,7 @@ impl<'c> Batch<'c> {
         self.running.clear();
         self.totals.clear();
         self.newest_message = None;
-        self.activity = Activity::default();
+        self.activity.forget();
         self.news.clear();
     }
 

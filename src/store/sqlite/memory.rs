@@ -56,10 +56,12 @@ impl MemoryDatabase {
         let (writer, queue) = Writer::without_thread();
         let readers = Readers::sharing(&self.connection);
         let waiting = EventReaders::new(WaitingLimits::default());
+        let kept = Kept::new(Arc::clone(&vault), Disk::default());
+        let unwritten = kept.activity().unwritten();
         let turns = Turns {
             connection: Arc::clone(&self.connection),
             queue,
-            kept: Some(Kept::new(Arc::clone(&vault), Disk::default())),
+            kept: Some(kept),
             waiting: Arc::clone(&waiting),
         };
         let (lookups, events) = (Arc::clone(&readers), Arc::clone(&readers));
@@ -73,6 +75,7 @@ impl MemoryDatabase {
             vault,
             seq_restarts,
             counting,
+            unwritten,
         };
         Ok((store, turns))
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, named_params, params};
 
+use super::applications;
 use super::batch::{Batch, Totals};
 use super::claim::refuse_unless_delivering;
 use super::columns::{json_unless_empty, read_json};
 use super::fault::{Fallible, unique};
 use super::ordered;
 use super::range::{IdRange, id_number, order};
-use super::{activity, applications};
 use crate::domain::{
     Application, ApplicationId, Audience, Endpoint, Error, Message, MessageId, Reference,
     Timestamp, Trigger,
@@ -83,7 +83,6 @@ pub(super) fn accept(
     let totals = Totals { accepted: accepted.deliveries.into(), ..Totals::default() };
     batch.count(message.application.id, totals);
     batch.activity.count_event(&message.application.environment, now);
-    activity::write_if_due(batch, now)?;
     batch.tell(message.application.id);
     batch.weighs();
     batch.inserts = Some(inserts);

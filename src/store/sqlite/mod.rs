@@ -40,11 +40,12 @@ mod transitions;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 pub use self::memory::{MemoryDatabase, Turn, Turns};
 
+use self::activity::Unwritten;
 use self::batch::Kept;
 use self::checkpoint::{Checkpoints, LogLimits};
 use self::disk::Disk;
@@ -105,6 +106,8 @@ pub struct SqliteStore {
     /// How often the newest message was removed. Later ones may then have the same `seq`.
     seq_restarts: AtomicU64,
     counting: Counting,
+    /// What the writing thread counted for the charts and hasn't written yet.
+    unwritten: Arc<Mutex<Unwritten>>,
 }
 
 impl SqliteStore {
@@ -123,9 +126,20 @@ impl SqliteStore {
         let disk = Disk::below(path, options.disk_reserve_bytes)?;
         let checkpoints = Checkpoints::start(path, &mut connection, LogLimits::default())?;
         let kept = Kept::new(Arc::clone(&vault), disk);
+        let unwritten = kept.activity().unwritten();
         let writer = Writer::start(connection, checkpoints, kept, Arc::clone(&waiting))?;
         let (seq_restarts, counting) = (AtomicU64::new(0), Counting::default());
-        Ok(SqliteStore { writer, readers, lookups, events, waiting, vault, seq_restarts, counting })
+        Ok(SqliteStore {
+            writer,
+            readers,
+            lookups,
+            events,
+            waiting,
+            vault,
+            seq_restarts,
+            counting,
+            unwritten,
+        })
     }
 
     /// Writes the file at `path` anew, as small as it can be. Nobody else may have it open. On

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::batch::Batch;
 use super::writer::Care::Savepoint;
-use super::{SqliteStore, activity, deliveries, passes, standing, traffic};
+use super::{SqliteStore, activity, deliveries, passes, standing};
 use crate::domain::{ApplicationId, DeliveryId, EndpointId, Pass, PassKind, Result, Timestamp};
 use crate::store::{
     DeliveryFilter, DeliveryPage, EndpointHour, Page, PageStore, Standing, TrafficMinute,
@@ -63,8 +62,11 @@ impl PageStore for SqliteStore {
         application: ApplicationId,
         since: Timestamp,
     ) -> Result<Vec<EndpointHour>> {
-        self.writer
-            .write(Savepoint, move |batch| activity::of_application(batch, application, since))
+        let unwritten = Arc::clone(&self.unwritten);
+        self.readers
+            .read(move |connection| {
+                activity::of_application(connection, &unwritten, application, since)
+            })
             .await
     }
 
@@ -73,12 +75,12 @@ impl PageStore for SqliteStore {
         environment: &Arc<str>,
         since: Timestamp,
     ) -> Result<Vec<TrafficMinute>> {
-        let environment = Arc::clone(environment);
-        let read = move |batch: &mut Batch<'_>| {
-            activity::write(batch)?;
-            traffic::of_environment(batch.connection, &environment, since)
-        };
-        self.writer.write(Savepoint, read).await
+        let (environment, unwritten) = (Arc::clone(environment), Arc::clone(&self.unwritten));
+        self.readers
+            .read(move |connection| {
+                activity::of_environment(connection, &unwritten, &environment, since)
+            })
+            .await
     }
 
     async fn standing(&self, environment: &Arc<str>, limit: u32) -> Result<Standing> {

@@ -10,7 +10,7 @@ use super::batch::{Batch, Totals};
 use super::columns::json;
 use super::fault::{Fallible, damaged};
 use super::history::{self, Details};
-use super::{activity, attempts, endpoints, operations, ordered};
+use super::{attempts, endpoints, operations, ordered};
 use crate::domain::{
     Actor, ApplicationId, Attempt, Cause, DeliveryState, Endpoint, EndpointId, EndpointState,
     Health, HistoryEvent, Next, Timestamp, failure_sentence,
@@ -54,7 +54,7 @@ pub(super) fn record(batch: &mut Batch<'_>, recorded: &[Recorded]) -> Fallible<C
             }
         }
     }
-    count(batch, recorded, &subjects)?;
+    count(batch, recorded, &subjects);
     for subject in subjects.into_values().flatten() {
         if let Some(stop) = &subject.stop {
             stopped(batch, &subject, stop, &recorded[stop.place].attempt, &mut changes)?;
@@ -71,13 +71,12 @@ fn count(
     batch: &mut Batch<'_>,
     recorded: &[Recorded],
     subjects: &BTreeMap<EndpointId, Option<Subject>>,
-) -> Fallible<()> {
+) {
     for Recorded { attempt, ended_at, .. } in recorded {
         if let Some(Some(subject)) = subjects.get(&attempt.delivery.endpoint) {
             batch.activity.count_attempt(&subject.endpoint, attempt, *ended_at);
         }
     }
-    recorded.last().map_or(Ok(()), |last| activity::write_if_due(batch, last.ended_at))
 }
 
 /// Stops an endpoint: its state, its history, and what the company is told.

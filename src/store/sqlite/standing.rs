@@ -23,22 +23,25 @@ pub(super) fn of_environment(
     })
 }
 
-/// By the ledger's totals: counting the rows takes time that grows with the backlog.
+/// By the ledger's totals: counting the rows takes time that grows with the backlog. What waits
+/// for deleted applications is on its way out.
 fn pending(connection: &Connection, environment: &str) -> Fallible<u64> {
     let mut select = connection.prepare_cached(
         "SELECT coalesce(sum(l.accepted - l.succeeded - l.failed - l.discarded), 0)
-         FROM applications a JOIN ledger l ON l.application_id = a.id WHERE a.environment = ?1",
+         FROM applications a JOIN ledger l ON l.application_id = a.id
+         WHERE a.environment = ?1 AND a.deleted_at_us IS NULL",
     )?;
     let mut rows = select.query([environment])?;
     rows.next()?.map_or(Ok(0), |row| read_count(row, 0))
 }
 
+/// Driven by the table of health: only endpoints with failed attempts are in it.
 fn failing(connection: &Connection, environment: &str, limit: u32) -> Fallible<Troubles> {
     let select = "SELECT e.id, e.name, e.url, a.id, a.uid, a.name,
             h.health ->> 'failing_since_us' AS since, NULL, h.health ->> 'consecutive_failures',
             count(*) OVER ()
-         FROM endpoint_health h JOIN endpoints e ON e.id = h.endpoint_id
-            JOIN applications a ON a.id = e.application_id
+         FROM endpoint_health h CROSS JOIN endpoints e ON e.id = h.endpoint_id
+            CROSS JOIN applications a ON a.id = e.application_id
          WHERE e.environment = ?1 AND e.state = 0 AND e.deleted_at_us IS NULL
             AND h.health ->> 'consecutive_failures' >= ?3 AND since IS NOT NULL
          ORDER BY since, e.id LIMIT ?2";

@@ -201,12 +201,12 @@ fn serve(
         // transactions fail, or a full disk would keep the thread going round.
         let first = if healthy && batch.discards_waiting() {
             match queue.try_recv() {
-                Err(mpsc::error::TryRecvError::Disconnected) => return,
+                Err(mpsc::error::TryRecvError::Disconnected) => break,
                 first => first.ok(),
             }
         } else {
             match queue.blocking_recv() {
-                None => return,
+                None => break,
                 first => first,
             }
         };
@@ -220,6 +220,20 @@ fn serve(
             command.answer(&committed);
         }
         checkpoints.committed(batch.connection);
+    }
+    write_counts(&mut batch);
+}
+
+/// Writes what was counted for the charts, as nobody will come after who does.
+fn write_counts(batch: &mut Batch<'_>) {
+    let begun = execute(batch.connection, "BEGIN IMMEDIATE");
+    let written = begun.and_then(|()| {
+        batch.activity.write_all(batch.connection).map_err(Fault::into_error)?;
+        commit(batch)
+    });
+    if let Err(error) = written {
+        tracing::warn!(%error, "the last counts of the charts are lost");
+        let _ = execute(batch.connection, "ROLLBACK");
     }
 }
 
@@ -264,7 +278,9 @@ fn fill(
 
 fn commit(batch: &mut Batch<'_>) -> Result<()> {
     batch.finish().map_err(Fault::into_error)?;
-    execute(batch.connection, "COMMIT").map_err(|error| Error::unavailable(error.detail))
+    let connection = batch.connection;
+    let commit = || execute(connection, "COMMIT");
+    batch.activity.commit(commit).map_err(|error| Error::unavailable(error.detail))
 }
 
 #[cfg(test)]
