@@ -1,7 +1,7 @@
 //! The pages: Settings → Webhooks for an application's own people, and the same for operators.
 //!
 //! Rendered on the server, complete without JavaScript. Reading goes to the store, for an
-//! application that [`Place`](place::Place) has let the viewer into; whatever changes something
+//! application that `Place` has let the viewer into; whatever changes something
 //! calls the native API, so the same checks apply and the same sentences come back.
 
 use std::sync::Arc;

@@ -61,7 +61,11 @@ const lookAgain = async () => {
   const answer = await fetch(location.pathname).catch(() => null);
   if (!answer) return setTimeout(lookAgain, 5000);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (!page.querySelector("[data-look-again]")) return location.replace(location.pathname);
+  if (!page.querySelector("[data-look-again]")) {
+    // What was just done is still to be read, unless it is that this has begun.
+    const over = document.querySelector("[data-look-again=begun]");
+    return over ? location.replace(location.pathname) : location.reload();
+  }
   for (const part of document.querySelectorAll("[data-part]")) {
     const renewed = page.querySelector(`[data-part="${part.dataset.part}"]`);
     if (renewed) part.replaceWith(renewed);
