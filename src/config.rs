@@ -145,7 +145,7 @@ pub struct Settings {
     portal_frames: Option<Vec<String>>,
     /// The addresses that deliveries leave from, shown to customers for their firewalls
     #[arg(long, env = "HOOKWRIGHT_OUTBOUND_ADDRESSES", value_name = "IP", value_delimiter = ',')]
-    outbound_addresses: Option<Vec<IpNet>>,
+    outbound_addresses: Option<Vec<pages::Addresses>>,
     /// The company's name, colour and logo on the pages. In the file only.
     #[arg(skip)]
     brand: Option<Brand>,

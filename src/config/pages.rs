@@ -1,15 +1,45 @@
 //! What settings say about the pages.
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::path::Path;
+use std::str::FromStr;
 
 use anyhow::{Context, bail};
+use ipnet::IpNet;
 
 use super::Settings;
 use crate::dashboard::{self, DashboardSettings};
 
 /// The kinds of pictures that a logo may be, by the ends of their files' names.
 const LOGO_KINDS: [&str; 2] = ["svg", "png"];
+
+/// An address, or a network of them, as customers allow it in a firewall.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Addresses(String);
+
+impl FromStr for Addresses {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Addresses, String> {
+        let address = text.parse().map(|address: IpAddr| address.to_string());
+        let network = || text.parse().map(|network: IpNet| network.to_string());
+        address.or_else(|_| network()).map(Addresses).map_err(|_| {
+            format!(
+                "{text} is no IP address and no network, such as 203.0.113.7 or 203.0.113.64/28"
+            )
+        })
+    }
+}
+
+impl TryFrom<String> for Addresses {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Addresses, String> {
+        text.parse()
+    }
+}
 
 /// Checks them and puts them together.
 pub(super) fn settings(settings: &Settings) -> anyhow::Result<DashboardSettings> {
@@ -27,11 +57,7 @@ pub(super) fn settings(settings: &Settings) -> anyhow::Result<DashboardSettings>
     let frames = settings.portal_frames.iter().flatten();
     let frames = frames.map(|text| origin("portal_frames", text));
     let addresses = settings.outbound_addresses.iter().flatten();
-    let addresses =
-        addresses.map(|network| match network.prefix_len() == network.max_prefix_len() {
-            true => network.addr().to_string(),
-            false => network.to_string(),
-        });
+    let addresses = addresses.map(|Addresses(text)| text.clone());
     Ok(DashboardSettings {
         public_url,
         frames: frames.collect::<anyhow::Result<_>>()?,
